@@ -1,0 +1,1 @@
+"""Rewards that keep costs below limits."""

@@ -1,0 +1,1 @@
+"""Rewards that add advice to another reward."""
