@@ -163,7 +163,7 @@ def test_delta_holds_one_value():
     assert d.kl(d).tolist() == [0.0, 0.0]
     assert d.entropy().tolist() == [0.0, 0.0]
     assert float(Delta(jnp.array(3)).log_prob(jnp.array(3))) == 0.0
-    x, log_prob = d.sample_and_log_prob(KEY)
+    _, log_prob = d.sample_and_log_prob(KEY)
     assert log_prob.tolist() == [0.0, 0.0]
 
 
