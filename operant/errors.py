@@ -1,0 +1,51 @@
+"""Every exception Operant raises on purpose.
+
+    OperantError
+    ├── SpecError     what you asked for cannot be: a name, a type, a value, a combination
+    ├── DataError     what you gave cannot be used: shapes, dtypes, non-finite numbers, a file's contents
+    ├── EnvError      an environment broke its contract, or cannot be had
+    ├── RunError      something happened while running: a non-finite loss, a broken checkpoint, a busy run
+    └── StoreError    something could not be written or read back: a full disk, a read-only folder
+
+A message says what was expected (in symbols and numbers), what arrived, and what to change.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class OperantError(Exception):
+    """The root: `except OperantError` catches everything Operant raises on purpose."""
+
+
+class SpecError(OperantError):
+    """What you asked for cannot be: a name, a type, a value, a combination."""
+
+
+class DataError(OperantError):
+    """What you gave cannot be used: shapes, dtypes, non-finite numbers, a file's contents."""
+
+
+class EnvError(OperantError):
+    """An environment broke its contract, or cannot be had."""
+
+
+class RunError(OperantError):
+    """Something happened while running: a non-finite loss, a broken checkpoint, a busy run."""
+
+
+class StoreError(OperantError):
+    """Something could not be written or read back: a full disk, a read-only folder."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The tail of a message about an unknown name: the nearest known name, and all of them.
+
+    >>> nearest("lerning_rate", ["learning_rate", "discount"])
+    "did you mean 'learning_rate'? Known: discount, learning_rate."
+    """
+    known = sorted(known)
+    lower = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.5)
+    listed = f"Known: {', '.join(known)}." if known else "None are known."
+    return f"did you mean '{lower[close[0]]}'? {listed}" if close else listed

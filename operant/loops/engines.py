@@ -1,0 +1,255 @@
+"""What carries iterations out: compiled whole (JAX environments), or around `env.step` (host environments).
+
+An engine has `start() -> states (S, …)`, `advance(states, n) -> (states, sums (S, rows, M), counts)` and knows what
+it takes to be resumed. The loop around it (`operant.loops.train`) is the same for both.
+"""
+
+import time
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from operant.core import AbstractEnv, AbstractHostEnv, AbstractLearner, EnvSpec, Intent, Transition
+from operant.errors import SpecError
+from operant.loops.iteration import Tally, TrainState, acting_keys, iterate, learn
+from operant.loops.rollout import act, carries, where
+from operant.loops.spread import over_seeds, place
+
+
+def member(learner: AbstractLearner, i: int, members: int) -> AbstractLearner:
+    """The learner of member i: a field given as an array (K, …) holds K settings, each run with every seed."""
+    arrays, rest = eqx.partition(learner, eqx.is_array)
+    return eqx.combine(jax.tree.map(lambda x: x[i * x.shape[0] // members], arrays), rest)
+
+
+def settings(learner: AbstractLearner) -> int:
+    """How many settings K a learner's array fields hold (1: none is an array).
+
+    Raises:
+        SpecError: the array fields disagree on K.
+    """
+    sizes = {jnp.shape(x)[0] if jnp.ndim(x) else 0 for x in jax.tree.leaves(eqx.filter(learner, eqx.is_array))}
+    if len(sizes) > 1 or 0 in sizes:
+        raise SpecError(
+            f"expected every array field of {type(learner).__name__} to have the same leading axis K (settings); got "
+            f"leading sizes {sorted(sizes)}. Give arrays of one length, and plain numbers for the rest."
+        )
+    return sizes.pop() if sizes else 1
+
+
+class _Engine:
+    """What both kinds share: the settings, the initial states, and the window a row of the record averages."""
+
+    def __init__(
+        self,
+        learner: AbstractLearner,
+        env: AbstractEnv | AbstractHostEnv,
+        intent: Intent,
+        spec: EnvSpec,
+        keys: Array,
+        window: int,
+        rows: int,
+    ):
+        self.learner, self.env, self.intent, self.spec = learner, env, intent, spec
+        self.keys, self.members, self.window, self.rows = keys, len(keys), window, rows
+        self.arrays, self.static = eqx.partition(learner, eqx.is_array)
+        stacked = [eqx.filter(member(learner, i, self.members), eqx.is_array) for i in range(self.members)]
+        self.arrays = place(_stack(stacked), self.members)
+        self.names: list[str] = []
+        self.env_seconds = 0.0
+
+    def _begin(self, keys: Array, env_state: Any, obs: Any) -> TrainState:
+        """The states (S, …) before any experience; networks are drawn here, outside jit."""
+        learners, rewards, truths, runs = [], [], [], []
+        intent, n = self.intent, self.spec.num_envs
+        for i in range(self.members):
+            learner_key, reward_key, truth_key, run_key = keys[i]
+            learners.append(member(self.learner, i, self.members).init(self.spec, key=learner_key))
+            rewards.append(intent.reward.init(self.spec, key=reward_key))
+            truths.append(() if intent.truth is None else intent.truth.init(self.spec, key=truth_key))
+            runs.append(run_key)
+        policy = member(self.learner, 0, self.members).policy(learners[0])
+        zeros = lambda dtype: np.zeros((self.members, n), dtype)
+        names = ("return", "stated") if intent.truth is None else ("return", "stated", "truth")
+        carry = jax.tree.map(
+            lambda x: np.broadcast_to(np.asarray(x), (self.members, n, *np.shape(x))), policy.init_carry()
+        )
+        state = TrainState(
+            learner=_stack(learners),
+            reward=_stack(rewards),
+            truth=_stack(truths),
+            env=env_state,
+            obs=obs,
+            carry=carry,
+            tally=Tally({name: zeros(np.float32) for name in names}, zeros(np.int32)),
+            key=jnp.stack(runs),
+            iteration=np.zeros(self.members, np.int32),
+            finite=np.ones(self.members, bool),
+        )
+        return place(state, self.members)
+
+    def close(self) -> None:
+        pass
+
+
+class JaxEngine(_Engine):
+    """Chunks of iterations as one compiled function; the number of iterations is an argument of it."""
+
+    def start(self) -> TrainState:
+        n = self.spec.num_envs
+
+        def prepare(keys: Array) -> Any:
+            reset = jax.vmap(lambda k: self.env.reset(key=k))
+            parts = jax.vmap(lambda key: jax.random.split(key, 5))(keys)
+            return parts[:, :4], jax.vmap(lambda key: reset(jax.random.split(key, n)))(parts[:, 4])
+
+        parts, (env_state, obs) = jax.jit(prepare)(self.keys)
+        return self._begin(parts, env_state, obs)
+
+    def compile(self, states: TrainState) -> None:
+        """Trace and compile for states of this shape."""
+
+        def one(tree: tuple[Any, TrainState], n: Array) -> Any:
+            arrays, state = tree
+            learner = eqx.combine(arrays, self.static)
+            step = jax.jit(lambda s: iterate(learner, self.env, self.intent, self.spec.num_envs, s))
+            shapes = jax.eval_shape(step, state)[1]
+            self.names = sorted(shapes)
+            first = state.iteration // self.window
+
+            def body(_: Array, carry: Any) -> Any:
+                state, sums, counts = carry
+                row = state.iteration // self.window - first
+                state, metrics = step(state)
+                values = jnp.stack([metrics[name] for name in self.names])
+                known = jnp.isfinite(values)
+                sums = sums.at[row].add(jnp.where(known, values, 0.0))
+                return state, sums, counts.at[row].add(known.astype(jnp.float32))
+
+            empty = jnp.zeros((self.rows, len(self.names)))
+            return jax.lax.fori_loop(0, n, body, (state, empty, jnp.zeros_like(empty)))
+
+        spread = over_seeds(one, self.members)
+        chunk = jax.jit(lambda arrays, states, n: spread((arrays, states), n), donate_argnums=(1,))
+        self._chunk = chunk.lower(self.arrays, states, np.int32(0)).compile()
+
+    def advance(self, states: TrainState, n: int) -> tuple[TrainState, np.ndarray, np.ndarray]:
+        states, sums, counts = self._chunk(self.arrays, states, np.int32(n))
+        return states, np.asarray(sums), np.asarray(counts)
+
+    def snapshot(self) -> None:
+        return None
+
+
+class HostEngine(_Engine):
+    """A Python loop of compiled `act` and `env.step`, then the compiled update; all seeds step side by side."""
+
+    env: AbstractHostEnv
+
+    def start(self) -> TrainState:
+        n = self.spec.num_envs
+        self.host = self.env.open(self.members * n)
+        seed = int(np.asarray(jax.random.key_data(self.keys[0])).ravel()[-1] % (2**31 - 1))
+        obs = self.host.reset(seed=seed)
+        parts = jax.jit(jax.vmap(lambda key: jax.random.split(key, 5)))(self.keys)
+        return self._begin(parts, (), self._split(obs))
+
+    def _split(self, tree: Any) -> Any:
+        """(S·N, …) → (S, N, …)."""
+        return jax.tree.map(lambda x: np.asarray(x).reshape(self.members, -1, *np.shape(x)[1:]), tree)
+
+    def compile(self, states: TrainState) -> None:
+        T, N = self.learner.rollout, self.spec.num_envs
+
+        def parts(arrays: Any, state: TrainState) -> tuple[Any, Any]:
+            policy = eqx.combine(arrays, self.static).policy(state.learner)
+            return eqx.partition(policy, eqx.is_array)
+
+        _, self._policy_static = eqx.filter_eval_shape(parts, *jax.tree.map(lambda x: x[0], (self.arrays, states)))
+        self._policy = jax.jit(over_seeds(lambda tree, _: parts(*tree)[0], self.members))
+        self._keys = jax.jit(jax.vmap(lambda k, i: acting_keys(k, i, T, N)[0]))
+
+        def act_one(leaves: Any, obs: Any, carry: Any, start: Array, keys: Array) -> Any:
+            policy = eqx.combine(leaves, self._policy_static)
+            return act(policy, obs, where(start, carries(policy, N), carry), keys)
+
+        def act_all(leaves: Any, obs: Any, carry: Any, start: Array, keys: Array, t: Array) -> Any:
+            return jax.vmap(act_one)(leaves, obs, carry, start, keys[:, t])
+
+        self._act = jax.jit(act_all)
+
+        def update(tree: Any, _: Any) -> tuple[TrainState, Array]:
+            arrays, state, batch = tree
+            state, metrics = learn(eqx.combine(arrays, self.static), self.intent, state, batch)
+            self.names = sorted(metrics)
+            return state, jnp.stack([metrics[name] for name in self.names])
+
+        spread = over_seeds(update, self.members)
+        self._update = jax.jit(lambda arrays, states, batch: spread((arrays, states, batch), ()), donate_argnums=(1,))
+        self._start = np.zeros((self.members, N), bool)
+
+    def advance(self, states: TrainState, n: int) -> tuple[TrainState, np.ndarray, np.ndarray]:
+        first = int(np.asarray(states.iteration)[0]) // self.window
+        sums = counts = None
+        for _ in range(n):
+            row = int(np.asarray(states.iteration)[0]) // self.window - first
+            states, values = self._iterate(states)
+            if sums is None:
+                sums = np.zeros((self.members, self.rows, values.shape[1]), np.float32)
+                counts = np.zeros_like(sums)
+            known = np.isfinite(values)
+            sums[:, row] += np.where(known, values, 0.0)
+            counts[:, row] += known
+        return states, sums, counts
+
+    def _iterate(self, states: TrainState) -> tuple[TrainState, np.ndarray]:
+        T = self.learner.rollout
+        policy = self._policy((self.arrays, states), ())
+        keys = self._keys(states.key, states.iteration)
+        obs, carry, start = jax.device_get(states.obs), states.carry, self._start
+        rows: list[Transition] = []
+        for t in range(T):
+            action, extras, carry = self._act(policy, obs, carry, start, keys, t)
+            action, extras = jax.device_get((action, extras))
+            before = time.perf_counter()
+            flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), action)
+            s = self.host.step(flat)
+            self.env_seconds += time.perf_counter() - before
+            s = self._split(s)
+            rows.append(Transition(obs, action, s.reward, s.terminated, s.truncated, s.final_obs, extras))
+            obs, start = s.obs, s.terminated | s.truncated
+        self._start = start
+        batch = jax.tree.map(lambda *x: np.stack(x, axis=1), *rows)  # (S, T, N, …)
+        states = eqx.tree_at(lambda s: (s.obs, s.carry), states, place((obs, carry), self.members))
+        states, values = self._update(self.arrays, states, place(batch, self.members))
+        return states, np.asarray(values)
+
+    def snapshot(self) -> Any:
+        """JSON-able: what `restore` needs to bring the environments back, or None where they cannot be."""
+        envs = self.host.snapshot()
+        return None if envs is None else {"envs": envs, "start": self._start.tolist()}
+
+    def restore(self, snapshot: Any) -> None:
+        self.host.restore(snapshot["envs"])
+        self._start = np.asarray(snapshot["start"], bool)
+
+    def close(self) -> None:
+        if hasattr(self, "host"):
+            self.host.close()
+
+
+def _stack(trees: list[Any]) -> Any:
+    """Leaf by leaf, with a leading axis; in NumPy, so that nothing is compiled for it."""
+
+    def stack(*x: Any) -> Any:
+        if not eqx.is_array_like(x[0]):
+            return x[0]
+        if isinstance(x[0], jax.Array) and jnp.issubdtype(x[0].dtype, jax.dtypes.prng_key):
+            return jnp.stack(x)
+        return np.stack([np.asarray(y) for y in x])
+
+    return jax.tree.map(stack, *trees)

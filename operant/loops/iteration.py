@@ -1,0 +1,110 @@
+"""One iteration of training, as pure functions: what the JAX and the host path share.
+
+The key of everything in iteration i of a seed is `fold_in(seed's key, i)`: the position in the random stream is a
+number, and a resumed run draws what the uninterrupted one would have drawn, bit for bit.
+"""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from operant.core import AbstractEnv, AbstractLearner, Intent, Metrics, Transition
+from operant.data.replay import Replay
+from operant.loops.rollout import collect, rollout_keys
+
+
+class Tally(eqx.Module):
+    """Running sums over the episodes under way."""
+
+    returns: dict[str, Float[Array, " N"]]
+    """Sum so far of each measured reward: the environment's own, the stated one, the true one."""
+    length: Int[Array, " N"]
+
+
+class TrainState(eqx.Module):
+    """Everything of one seed: with it, the settings and the environment, a run goes on as if never stopped."""
+
+    learner: Any
+    reward: Any
+    truth: Any
+    env: Any
+    obs: Any
+    carry: Any
+    tally: Tally
+    key: PRNGKeyArray
+    iteration: Int[Array, ""]
+    finite: Bool[Array, ""]
+    """False once a loss or a parameter was not finite: the seed stopped there."""
+
+
+def learn(learner: AbstractLearner, intent: Intent, state: TrainState, batch: Transition) -> tuple[TrainState, Metrics]:
+    """Update reward, then learner, from a rollout (T, N); count episodes; stop where a number is not finite."""
+    key = jax.random.fold_in(state.key, state.iteration)
+    reward_key, truth_key, learner_key = jax.random.split(jax.random.fold_in(key, 1), 3)
+    reward_state, reward_metrics = intent.reward.update(state.reward, batch, key=reward_key)
+    reward = lambda b: intent.reward(reward_state, b)
+    learner_state, metrics = learner.update(state.learner, batch, reward, key=learner_key)
+    measured = {"return": batch.reward, "stated": reward(batch)}
+    truth_state = state.truth
+    if intent.truth is not None:
+        truth_state, _ = intent.truth.update(truth_state, batch, key=truth_key)
+        measured["truth"] = intent.truth(truth_state, batch)
+    tally, episodes = _count(state.tally, measured, batch.done)
+    learned = {**reward_metrics, **metrics}
+    new = (learner_state, reward_state)
+    finite = state.finite & _all_finite((learned, new))
+    is_replay = lambda x: isinstance(x, Replay)
+    replay, small = eqx.partition(new, is_replay, is_leaf=is_replay)
+    old = eqx.filter((state.learner, state.reward), lambda x: not is_replay(x), is_leaf=is_replay)
+    small = jax.lax.cond(finite, lambda a, b: a, lambda a, b: b, small, old)
+    learner_state, reward_state = eqx.combine(replay, small, is_leaf=is_replay)
+    state = TrainState(
+        learner_state, reward_state, truth_state, state.env, state.obs, state.carry, tally, state.key,
+        state.iteration + 1, finite,
+    )  # fmt: skip
+    metrics = {name: jnp.where(finite, x, jnp.nan) for name, x in {**episodes, **learned}.items()}
+    return state, {name: jnp.asarray(x, jnp.float32) for name, x in metrics.items()}
+
+
+def _count(tally: Tally, measured: dict[str, Array], done: Bool[Array, "T N"]) -> tuple[Tally, Metrics]:
+    """Sum each measured reward over episodes; means over those that ended in this rollout (NaN if none did)."""
+
+    def step(tally: Tally, now: Any) -> tuple[Tally, Any]:
+        values, ended = now
+        returns = {name: tally.returns[name] + values[name] for name in values}
+        length = tally.length + 1
+        out = ({name: jnp.where(ended, r, 0.0) for name, r in returns.items()}, jnp.where(ended, length, 0))
+        returns = {name: jnp.where(ended, 0.0, r) for name, r in returns.items()}
+        return Tally(returns, jnp.where(ended, 0, length)), out
+
+    tally, (returns, lengths) = jax.lax.scan(step, tally, (measured, done))
+    count = done.sum()
+    mean = lambda x: jnp.where(count > 0, x.sum() / jnp.maximum(count, 1), jnp.nan)
+    metrics = {f"episode/{name}": mean(r) for name, r in returns.items()}
+    return tally, metrics | {"episode/length": mean(lengths), "episode/count": count}
+
+
+def _all_finite(tree: Any) -> Bool[Array, ""]:
+    """Whether every float outside replay is finite; as one vector, since a kernel a leaf would cost compile time."""
+    leaves = jax.tree.leaves(tree, is_leaf=lambda x: isinstance(x, Replay))
+    floats = [x for x in leaves if not isinstance(x, Replay) and jnp.issubdtype(jnp.result_type(x), jnp.floating)]
+    return jnp.isfinite(jnp.concatenate([jnp.ravel(x) for x in floats])).all()
+
+
+def iterate(
+    learner: AbstractLearner, env: AbstractEnv, intent: Intent, num_envs: int, state: TrainState
+) -> tuple[TrainState, Metrics]:
+    """One iteration on a JAX environment."""
+    keys = acting_keys(state.key, state.iteration, learner.rollout, num_envs)
+    policy = learner.policy(state.learner)
+    (env_state, obs, carry), batch = collect(env, policy, state.env, state.obs, state.carry, keys)
+    state = eqx.tree_at(lambda s: (s.env, s.obs, s.carry), state, (env_state, obs, carry))
+    return learn(learner, intent, state, batch)
+
+
+def acting_keys(key: PRNGKeyArray, iteration: Int[Array, ""], steps: int, n: int) -> tuple[PRNGKeyArray, PRNGKeyArray]:
+    """Keys (T, N) of an iteration's policy and environments."""
+    return rollout_keys(jax.random.fold_in(jax.random.fold_in(key, iteration), 0), steps, n)

@@ -1,0 +1,253 @@
+"""Acting without learning: `evaluate`, `predict`, and the rollout that training shares.
+
+Compiled here, pure everywhere else. Batched policies are `vmap` of unbatched ones; a JAX environment runs inside one
+compiled scan, a host environment in a Python loop around one compiled `act`.
+"""
+
+from functools import partial
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from operant.core import (
+    AbstractEnv,
+    AbstractHostEnv,
+    AbstractPolicy,
+    Box,
+    Carry,
+    Composite,
+    EnvSpec,
+    Obs,
+    Transition,
+)
+from operant.errors import DataError, SpecError
+
+
+class Episodes(eqx.Module):
+    """What a policy did, episode by episode, padded to the longest T; `mask` says which steps took place."""
+
+    returns: Float[Array, " n"]
+    """Sum of the environment's own reward, undiscounted."""
+    lengths: Int[Array, " n"]
+    transitions: Transition
+    """(n, T); `extras` holds what the policy said."""
+    mask: Bool[Array, "n T"]
+
+    def sum(self, values: Float[Array, "n T"]) -> Float[Array, " n"]:
+        """Sum over each episode's own steps, e.g. of another reward."""
+        return jnp.where(self.mask, values, 0.0).sum(axis=1)
+
+
+def where(mask: Bool[Array, " n"], new: Any, old: Any) -> Any:
+    """Leaf by leaf, `new` where `mask`, along the first axis."""
+    choose = lambda a, b: jnp.where(mask.reshape(mask.shape + (1,) * (a.ndim - mask.ndim)), a, b)
+    return jax.tree.map(choose, new, old)
+
+
+def carries(policy: AbstractPolicy, n: int) -> Carry:
+    """`n` fresh carries side by side."""
+    return jax.tree.map(lambda x: jnp.broadcast_to(x, (n, *jnp.shape(x))), policy.init_carry())
+
+
+def act(policy: AbstractPolicy, obs: Obs, carry: Carry, keys: PRNGKeyArray | None) -> tuple[Any, dict, Carry]:
+    """The policy over a batch of observations (N, …); `keys=None` is greedy."""
+    return jax.vmap(lambda o, c, k: policy(o, c, key=k))(obs, carry, keys)
+
+
+def rollout_keys(key: PRNGKeyArray, steps: int, n: int) -> tuple[PRNGKeyArray, PRNGKeyArray]:
+    """Keys (T, N) for the policy and for the environment: the same ones on the JAX and the host path."""
+    keys = jax.random.split(key, (2, steps, n))
+    return keys[0], keys[1]
+
+
+def collect(
+    env: AbstractEnv, policy: AbstractPolicy, env_state: Any, obs: Obs, carry: Carry, keys: tuple[Any, Any]
+) -> tuple[tuple[Any, Obs, Carry], Transition]:
+    """Act in N environments for T steps; returns the new `(env_state, obs, carry)` and the rollout (T, N)."""
+
+    def step(state: Any, keys: Any) -> tuple[Any, Transition]:
+        env_state, obs, carry = state
+        policy_keys, env_keys = keys
+        action, extras, carry = act(policy, obs, carry, policy_keys)
+        env_state, s = jax.vmap(lambda e, a, k: env.step(e, a, key=k))(env_state, action, env_keys)
+        t = Transition(obs, action, s.reward, s.terminated, s.truncated, s.final_obs, extras)
+        carry = where(t.done, carries(policy, t.done.shape[0]), carry)
+        return (env_state, s.obs, carry), t
+
+    return jax.lax.scan(step, (env_state, obs, carry), keys)
+
+
+# --- evaluation -----------------------------------------------------------------------------------------------------
+
+
+def evaluate(
+    policy: AbstractPolicy,
+    env: AbstractEnv | AbstractHostEnv,
+    *,
+    episodes: int,
+    key: PRNGKeyArray,
+    deterministic: bool = True,
+    max_steps: int | None = None,
+) -> Episodes:
+    """Run whole episodes in fresh environments; normalisation statistics are the policy's, frozen.
+
+    Raises:
+        SpecError: `episodes` < 1, spaces that do not fit, or an environment without a time limit and no `max_steps`.
+    """
+    if episodes < 1:
+        raise SpecError(f"expected episodes ≥ 1; got {episodes}. Ask for at least one.")
+    if not isinstance(env, AbstractEnv | AbstractHostEnv):
+        raise SpecError(
+            f"expected an AbstractEnv or AbstractHostEnv; got {type(env).__name__}. Make one with operant.make(id)."
+        )
+    check_fit(policy.spec, env.spec)
+    limit = max_steps or env.spec.max_steps
+    if limit is None:
+        raise SpecError(
+            f"expected a time limit: {env.spec.name or type(env).__name__} has max_steps=None and may never end. "
+            "Pass max_steps=…."
+        )
+    if isinstance(env, AbstractEnv):
+        return _evaluate_jax(policy, env, episodes, limit, deterministic, key)
+    return _evaluate_host(policy, env, episodes, limit, deterministic, key)
+
+
+def check_fit(policy: EnvSpec, env: EnvSpec) -> None:
+    """Raise SpecError unless a policy made for one spec can act in an environment of the other."""
+    shape = lambda space: (type(space).__name__, getattr(space, "shape", None) or getattr(space, "n", None))
+    entries = lambda space: {n: shape(s) for n, s in space.spaces} if isinstance(space, Composite) else shape(space)
+    for what, a, b in (("observations", policy.obs, env.obs), ("actions", policy.action, env.action)):
+        if entries(a) != entries(b):
+            raise SpecError(
+                f"expected a policy for {what} in {b}; got one for {a}. Evaluate it in the environment it was made for "
+                f"({policy.name or 'unnamed'})."
+            )
+
+
+@eqx.filter_jit
+def _evaluate_jax(
+    policy: AbstractPolicy, env: AbstractEnv, episodes: int, limit: int, deterministic: bool, key: PRNGKeyArray
+) -> Episodes:
+    reset_key, run_key = jax.random.split(key)
+    env_state, obs = jax.vmap(lambda k: env.reset(key=k))(jax.random.split(reset_key, episodes))
+    policy_keys, env_keys = rollout_keys(run_key, limit, episodes)
+    start = (env_state, obs, carries(policy, episodes))
+    _, ts = collect(env, policy, *start, (None if deterministic else policy_keys, env_keys))
+    return _episodes(jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), ts))
+
+
+def _episodes(ts: Transition) -> Episodes:
+    """The first episode of each row of `ts` (n, T)."""
+    ended = jnp.cumsum(ts.done.astype(jnp.int32), axis=1) - ts.done.astype(jnp.int32)
+    mask = ended == 0
+    returns = jnp.where(mask, ts.reward, 0.0).sum(axis=1)
+    return Episodes(returns, mask.sum(axis=1), ts, mask)
+
+
+@partial(jax.jit, static_argnums=(0, 4))
+def _act_host(
+    structure: Any, policy_leaves: list, obs: Obs, carry: Carry, greedy: bool, start: Array, key: PRNGKeyArray, t: int
+):
+    policy = eqx.combine(jax.tree_util.tree_unflatten(structure[0], policy_leaves), structure[1])
+    n = start.shape[0]
+    carry = where(start, carries(policy, n), carry)
+    keys = None if greedy else jax.random.split(jax.random.fold_in(key, t), n)
+    return act(policy, obs, carry, keys)
+
+
+class _Static:
+    """A hashable stand-in for a pytree's static part, so that jit can compare it."""
+
+    def __init__(self, tree: Any):
+        self.arrays, self.rest = eqx.partition(tree, eqx.is_array)
+        self.structure = jax.tree_util.tree_structure(self.arrays)
+        self.leaves = jax.tree_util.tree_leaves(self.arrays)
+
+
+def _evaluate_host(
+    policy: AbstractPolicy, env: AbstractHostEnv, episodes: int, limit: int, deterministic: bool, key: PRNGKeyArray
+) -> Episodes:
+    n = min(episodes, 16)
+    parts = _Static(policy)
+    host = env.open(n)
+    finished: list[Transition] = []
+    try:
+        obs = host.reset(seed=int(jax.random.randint(key, (), 0, 2**31 - 1)))
+        carry, done = carries(policy, n), np.ones(n, bool)
+        rows: list[list[Transition]] = [[] for _ in range(n)]
+        quota = np.array([episodes // n + (i < episodes % n) for i in range(n)])
+        t = 0
+        while quota.any():
+            structure = (parts.structure, parts.rest)
+            action, extras, carry = _act_host(structure, parts.leaves, obs, carry, deterministic, done, key, t)
+            action, extras = jax.device_get((action, extras))
+            s = host.step(action)
+            done = s.terminated | s.truncated
+            ts = Transition(obs, action, s.reward, s.terminated, s.truncated, s.final_obs, extras)
+            for i in np.flatnonzero(quota):
+                rows[i].append(jax.tree.map(lambda x, i=i: np.asarray(x)[i], ts))
+                if done[i] or len(rows[i]) >= limit:
+                    finished.append(jax.tree.map(lambda *x: np.stack(x), *rows[i]))
+                    rows[i] = []
+                    quota[i] -= 1
+            obs = s.obs
+            t += 1
+    finally:
+        host.close()
+    longest = max(len(e.reward) for e in finished)
+    pad = lambda x: np.concatenate([x, np.zeros((longest - len(x), *x.shape[1:]), x.dtype)])
+    mask = np.stack([np.arange(longest) < len(e.reward) for e in finished])
+    ts = jax.tree.map(lambda *x: np.stack([pad(y) for y in x]), *finished)
+    returns = np.where(mask, ts.reward, 0.0).sum(axis=1)
+    return Episodes(returns, mask.sum(axis=1), ts, mask)
+
+
+# --- one observation at a time --------------------------------------------------------------------------------------
+
+
+def predict(
+    policy: AbstractPolicy,
+    obs: Any,
+    carry: Carry | None,
+    episode_start: Any,
+    deterministic: bool,
+    key: PRNGKeyArray | None,
+) -> tuple[np.ndarray, Carry]:
+    """See `AbstractPolicy.predict`."""
+    if not deterministic and key is None:
+        raise SpecError(
+            "expected key=jax.random.key(…) with deterministic=False: keys are arguments, never state. "
+            "Pass a fresh one each call."
+        )
+    space = policy.spec.obs
+    cast = lambda s, x: (
+        {n: cast(p, x[n]) for n, p in s.spaces}
+        if isinstance(s, Composite)
+        else np.asarray(x, s.dtype if isinstance(s, Box) else np.int32)
+    )
+    obs = cast(space, obs)
+    rank = lambda s: rank(s.spaces[0][1]) if isinstance(s, Composite) else len(getattr(s, "shape", ()))
+    first = next(iter(obs.values())) if isinstance(obs, dict) else obs
+    batched = first.ndim == rank(space) + 1
+    want = getattr(space, "shape", ())
+    if isinstance(space, Box) and obs.shape[int(batched) :] != want:
+        raise DataError(
+            f"expected observations of shape {want}, or (n, {', '.join(map(str, want))}); got {obs.shape}. "
+            "Give one observation or a batch."
+        )
+    if not batched:
+        obs = jax.tree.map(lambda x: x[None], obs)
+    n = jax.tree.leaves(obs)[0].shape[0]
+    start = np.zeros(n, bool) if episode_start is None else np.broadcast_to(np.asarray(episode_start, bool), (n,))
+    if carry is None:
+        carry = carries(policy, n)
+    parts = _Static(policy)
+    key = jax.random.key(0) if key is None else key
+    structure = (parts.structure, parts.rest)
+    action, _, carry = _act_host(structure, parts.leaves, obs, carry, deterministic, start, key, 0)
+    action = np.asarray(action)
+    return (action if batched else action[0]), carry
