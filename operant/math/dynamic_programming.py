@@ -200,7 +200,7 @@ def soft_value_iteration(
 ) -> Solution:
     """V and Q of the policy that maximises reward plus τ times entropy; the policy is `soft_greedy(Q, temperature)`.
 
-    JAX, by iteration, vmappable. `temperature` τ > 0, reward units. Choices in terminal states earn entropy as anywhere,
+    JAX, by iteration, vmappable. `temperature` τ > 0, reward units. Choices in terminal states earn entropy as any,
     so their value is τ log A/(1 − γ), not 0.
     """
     best = lambda Q: temperature * jax.nn.logsumexp(Q / temperature, axis=-1)
