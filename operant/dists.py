@@ -104,7 +104,7 @@ class Categorical(AbstractDistribution):
         logits = self.log_probs()
         shape = jnp.broadcast_shapes((*jnp.shape(x), 1), logits.shape)
         chosen = _like(jnp.asarray(x)[..., None], shape) == jax.lax.broadcasted_iota(jnp.int32, shape, len(shape) - 1)
-        return jnp.where(chosen, _like(logits, shape), 0.0).sum(-1)  # a mask: a gather's gradient is a slow scatter
+        return jnp.where(chosen, _like(logits, shape), 0.0).sum(-1)  # a mask broadcasts; a gather is no faster
 
     def entropy(self) -> Float[Array, "*B"]:
         return -(self.probs() * self.log_probs()).sum(-1)
