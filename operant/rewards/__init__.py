@@ -2,7 +2,7 @@
 
 from operant.rewards.clip import Clip
 from operant.rewards.constraints.lagrangian import Lagrangian
-from operant.rewards.normalise import Normalise, ReturnScale, return_scale_init, return_scale_update
+from operant.rewards.normalise import Normalise
 from operant.rewards.program import Program, load_program
 from operant.rewards.scale import Scale
 from operant.rewards.shaping.heuristic import Heuristic
@@ -17,11 +17,8 @@ __all__ = [
     "Normalise",
     "PotentialShaping",
     "Program",
-    "ReturnScale",
     "Scale",
     "Task",
     "Terms",
     "load_program",
-    "return_scale_init",
-    "return_scale_update",
 ]

@@ -52,7 +52,7 @@ def known_fields(spec: EnvSpec) -> dict[str, tuple[Field, ...]]:
     >>> {name: str(field) for name, (field,) in known_fields(spec).items() if "_" in name or name == "torque"}
     {'next_obs': 'next_obs', 'next_angle': 'next_obs[0]', 'next_speed': 'next_obs[1]', 'torque': 'action[0]'}
     """
-    known = {name: (Field(name),) for name in TRANSITION}
+    known: dict[str, tuple[Field, ...]] = {name: (Field(name),) for name in TRANSITION}
     here = _named("obs", spec.obs)
     there = [(f"next_{name}", dataclasses.replace(field, part="next_obs")) for name, field in here]
     for name, field in [*here, *there, *_named("action", spec.action)]:

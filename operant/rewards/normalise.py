@@ -8,68 +8,20 @@ Reference: Engstrom et al. 2020, Implementation Matters in Deep Policy Gradients
 NormalizeReward and Stable-Baselines3's VecNormalize).
 Deviations from the paper: the statistics take in a whole rollout before it is normalised, where the wrappers normalise
 each step by what was seen until then; G restarts after termination and after truncation, where Gymnasium's wrapper
-restarts at termination only and a step early (a terminal reward is carried into the next episode).
+restarts at termination only and a step early (a terminal reward is carried into the next episode); no prior of variance
+1 with the weight of 1e-4 samples.
 """
 
 from typing import ClassVar
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from operant.core import AbstractReward, Card, EnvSpec, Metrics, RewardState, Transition
 from operant.errors import DataError, SpecError
-from operant.math.running import Moments
+from operant.math.return_scale import ReturnScale
 from operant.rewards._checks import check_number
-
-EPSILON = 1e-8
-
-
-class ReturnScale(eqx.Module):
-    """How large discounted returns have been: one accumulator an environment, and the moments of all of them."""
-
-    returns: Float[Array, " N"]
-    moments: Moments
-
-    @property
-    def scale(self) -> Float[Array, ""]:
-        """√(Var[G] + 1e-8), never zero; what to divide rewards by."""
-        return jnp.sqrt(self.moments.variance + EPSILON)
-
-
-def return_scale_init(num_envs: int) -> ReturnScale:
-    """Nothing seen: scale 1, with the weight of 1e-4 samples, as in Gymnasium and Stable-Baselines3."""
-    return ReturnScale(jnp.zeros(num_envs), Moments(jnp.zeros(()), jnp.ones(()), jnp.full((), 1e-4, jnp.float32)))
-
-
-def return_scale_update(
-    state: ReturnScale, reward: Float[Array, "T N"], done: Bool[Array, "T N"], discount: float
-) -> ReturnScale:
-    """Run the accumulators over a rollout, restarting each after `done`, and merge what they held into the moments.
-
-    Raises:
-        DataError: `reward` or `done` is not (T, N) with N as at `return_scale_init`.
-
-    >>> state = return_scale_update(return_scale_init(1), jnp.ones((3, 1)), jnp.array([[False], [True], [False]]), 0.5)
-    >>> state.returns.tolist(), round(float(state.moments.mean), 3)  # G = 1, 1.5, 1
-    ([1.0], 1.167)
-    """
-    num_envs = state.returns.shape[0]
-    for name, x in (("rewards", reward), ("done", done)):
-        if x.ndim != 2 or x.shape[1] != num_envs:
-            raise DataError(
-                f"expected {name} of a rollout (T, N) with N = {num_envs}; got shape {tuple(x.shape)}. Normalising by "
-                "returns needs whole, ordered rollouts of the number of environments given to init."
-            )
-
-    def step(carried: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
-        r, ended = now
-        total = discount * carried + r
-        return jnp.where(ended, 0.0, total), total
-
-    returns, totals = jax.lax.scan(step, state.returns, (jnp.asarray(reward, jnp.float32), done))
-    return ReturnScale(returns, state.moments.update(totals, (0, 1)))
 
 
 class NormaliseState(eqx.Module):
@@ -82,8 +34,9 @@ class NormaliseState(eqx.Module):
 class Normalise(AbstractReward):
     """`clip(r / standard deviation of the discounted return, ±clip)`; zero stays zero, signs stay.
 
-    >>> from operant.rewards.task import Task
+    >>> import jax
     >>> from operant.core import Box
+    >>> from operant.rewards.task import Task
     >>> zero, no = jnp.zeros((3, 1)), jnp.zeros((3, 1), bool)
     >>> batch = Transition(zero, zero, jnp.array([[4.0], [0.0], [-4.0]]), no, no, zero, {})
     >>> reward = Normalise(Task(), discount=0.0)
@@ -99,7 +52,7 @@ class Normalise(AbstractReward):
     """Discount γ of the return whose spread is measured, in [0, 1]; the learner's."""
     clip: float = 10.0
     """Largest size of a normalised reward (standard deviations); inf: do not clip."""
-    epsilon: float = EPSILON
+    epsilon: float = 1e-8
     """Added to the variance (squared reward units)."""
 
     card: ClassVar[Card] = Card(
@@ -117,7 +70,7 @@ class Normalise(AbstractReward):
         return self.reward.reads_env_reward
 
     def init(self, spec: EnvSpec, *, key: PRNGKeyArray) -> NormaliseState:
-        return NormaliseState(self.reward.init(spec, key=key), return_scale_init(spec.num_envs))
+        return NormaliseState(self.reward.init(spec, key=key), ReturnScale.init(spec.num_envs))
 
     def __call__(self, state: NormaliseState, batch: Transition) -> Float[Array, "*B"]:
         """Normalised reward of any leading axes *B (standard deviations of the return)."""
@@ -125,6 +78,13 @@ class Normalise(AbstractReward):
 
     def update(self, state: NormaliseState, batch: Transition, *, key: PRNGKeyArray) -> tuple[NormaliseState, Metrics]:
         """Take in a rollout (T, N). Logs `normalise/scale`, what rewards are divided by. Raises DataError by shape."""
+        done, num_envs = batch.done, state.returns.returns.shape[0]
+        if done.ndim != 2 or done.shape[1] != num_envs:
+            raise DataError(
+                f"expected a rollout (T, N) with N = {num_envs} to normalise rewards by; got shape {done.shape}. "
+                "Returns need whole, ordered rollouts of as many environments as `init` was told of (spec.num_envs)."
+            )
         inner, metrics = self.reward.update(state.reward, batch, key=key)
-        returns = return_scale_update(state.returns, self.reward(inner, batch), batch.done, self.discount)
-        return NormaliseState(inner, returns), metrics | {"normalise/scale": returns.scale}
+        returns = state.returns.update(self.reward(inner, batch), done, self.discount)
+        scale = jnp.sqrt(returns.moments.variance + self.epsilon)
+        return NormaliseState(inner, returns), metrics | {"normalise/scale": scale}

@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from operant.core import AbstractFixedReward, Card, EnvSpec, Transition
@@ -154,7 +155,7 @@ class Program(AbstractFixedReward):
                 f"expected {self.name} to run on a transition of zeros ({shapes}); it raised "
                 f"{type(error).__name__}: {error}. Mend it, or the names it asks for."
             ) from error
-        if not isinstance(value, jax.core.Tracer) and not bool(jnp.isfinite(value)):
+        if not isinstance(value, Tracer) and not bool(jnp.isfinite(value)):
             raise SpecError(
                 f"expected a finite number from {self.name} on a transition of zeros ({shapes}); got {float(value)}. "
                 "Guard divisions and logarithms, for instance x / (y + 1e-6)."
