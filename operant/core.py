@@ -448,9 +448,14 @@ class Subject:
     env: AbstractEnv | AbstractHostEnv | None = None
     intent: Intent | None = None
     reward_states: tuple[RewardState, ...] = ()
+    truth_states: tuple[RewardState, ...] = ()
     history: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     baseline: np.ndarray | None = None
     """Returns of what the subject is compared with, one a seed."""
+    episodes: tuple[Any, ...] = ()
+    """Greedy `Episodes` of each seed; `audit` runs them in `env` once for all audits."""
+    control: Any = None
+    """`Episodes` of a uniformly random policy, likewise."""
     name: str = ""
 
     def has(self) -> frozenset[str]:
@@ -460,8 +465,10 @@ class Subject:
             "intent": self.intent is not None,
             "true_reward": self.intent is not None and self.intent.truth is not None,
             "history": bool(self.history),
-            "seeds": len(self.policies) > 1,
+            "seeds": max(len(self.policies), len(self.episodes)) > 1,
             "baseline": self.baseline is not None,
+            "episodes": bool(self.episodes),
+            "control": self.control is not None,
         }
         return frozenset(name for name, met in known.items() if met)
 
@@ -470,7 +477,7 @@ class AbstractAudit(eqx.Module):
     """A question about a subject, answered with a `Finding`. Knows nothing of our learners."""
 
     needs: ClassVar[frozenset[str]]
-    """Of {"env", "intent", "true_reward", "history", "seeds", "baseline"}; unmet needs make the finding `unknown`."""
+    """What of `Subject.has` it cannot do without; unmet needs make the finding `unknown`."""
 
     @abc.abstractmethod
     def __call__(self, subject: Subject, *, key: PRNGKeyArray) -> Finding: ...
