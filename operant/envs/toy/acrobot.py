@@ -99,8 +99,8 @@ class Acrobot(AbstractEnv):
         canvas.line([(-2.4, 1.0), (2.4, 1.0)], draw.GREEN, 0.04)
         elbow = np.array([np.sin(one), -np.cos(one)])
         tip = elbow + np.array([np.sin(one + two), -np.cos(one + two)])
-        canvas.line([(0.0, 0.0), elbow], draw.BLUE, 0.2)
-        canvas.line([elbow, tip], draw.ORANGE, 0.2)
+        canvas.line(np.stack([np.zeros(2), elbow]), draw.BLUE, 0.2)
+        canvas.line(np.stack([elbow, tip]), draw.ORANGE, 0.2)
         for joint in ((0.0, 0.0), elbow):
             canvas.disc(joint, 0.07, draw.INK)
         return canvas.frame()

@@ -10,9 +10,9 @@ Shapes are drawn with Pillow on a canvas `OVERSAMPLE` times as large, which is t
 """
 
 import itertools
-from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 Colour = tuple[int, int, int]
@@ -43,23 +43,23 @@ class Canvas:
         self.image = Image.new("RGB", (self.pixels, self.pixels), background)
         self.pen = ImageDraw.Draw(self.image)
 
-    def place(self, point: Sequence[float]) -> Point:
+    def place(self, point: npt.ArrayLike) -> Point:
         """World to (oversampled) pixel coordinates."""
-        x, y = float(point[0]), float(point[1])
+        x, y = np.asarray(point, float).tolist()
         return (x - self.left) * self.scale, self.pixels - (y - self.bottom) * self.scale
 
-    def disc(self, centre: Sequence[float], radius: float, colour: Colour) -> None:
+    def disc(self, centre: npt.ArrayLike, radius: float, colour: Colour) -> None:
         (x, y), r = self.place(centre), radius * self.scale
         self.pen.ellipse((x - r, y - r, x + r, y + r), fill=colour)
 
-    def polygon(self, points: Sequence[Sequence[float]], colour: Colour) -> None:
-        self.pen.polygon([self.place(p) for p in points], fill=colour)
+    def polygon(self, points: npt.ArrayLike, colour: Colour) -> None:
+        self.pen.polygon([self.place(p) for p in np.asarray(points, float)], fill=colour)
 
     def box(self, left: float, bottom: float, right: float, top: float, colour: Colour) -> None:
         """A rectangle along the axes."""
         self.polygon([(left, bottom), (right, bottom), (right, top), (left, top)], colour)
 
-    def line(self, points: Sequence[Sequence[float]], colour: Colour, width: float) -> None:
+    def line(self, points: npt.ArrayLike, colour: Colour, width: float) -> None:
         """A chain of segments `width` world units thick, with round joints and ends."""
         # Quadrilaterals, because Pillow's wide lines are thinner or thicker as they turn.
         chain = np.asarray(points, float)
@@ -77,7 +77,7 @@ class Canvas:
         return np.array(self.image.reduce(OVERSAMPLE))
 
 
-def rotate(points: Sequence[Sequence[float]], angle: float, about: Sequence[float]) -> np.ndarray:
+def rotate(points: npt.ArrayLike, angle: float, about: npt.ArrayLike) -> np.ndarray:
     """Points (n, 2), turned anticlockwise by `angle` rad around the origin, then moved to `about`.
 
     >>> rotate([(1.0, 0.0)], np.pi / 2, (0.0, 1.0)).round(6).tolist()

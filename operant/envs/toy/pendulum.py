@@ -76,7 +76,7 @@ class Pendulum(AbstractEnv):
         canvas.disc((0.0, 0.0), 1.12, draw.PAPER)
         canvas.line([(0.0, 1.07), (0.0, 1.2)], draw.GREEN, 0.05)
         tip = np.array([-np.sin(angle), np.cos(angle)])
-        canvas.line([(0.0, 0.0), tip], draw.BLUE, 0.2)
+        canvas.line(np.stack([np.zeros(2), tip]), draw.BLUE, 0.2)
         canvas.disc((0.0, 0.0), 0.05, draw.INK)
         canvas.disc(tip, 0.05, draw.PAPER)
         # An arc outside the circle shows where the tip will be 0.15 s from now: the velocity, in a still frame.

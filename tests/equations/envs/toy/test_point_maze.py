@@ -82,3 +82,5 @@ def test_starts_and_goals(starts):
     for columns in ([0, 1], [4, 5]):  # five free cells, each drawn alike
         cells, counts = np.unique(drawn[:, columns], axis=0, return_counts=True)
         assert cells.tolist() == [[0, 0], [0, 1], [1, 0], [1, 1], [2, 0]] and (np.abs(counts / 4000 - 0.2) < 0.03).all()
+    pairs = np.unique(drawn[:, [0, 1, 4, 5]], axis=0, return_counts=True)[1]  # independently: all 25 pairs alike
+    assert len(pairs) == 25 and (np.abs(pairs / 4000 - 0.04) < 0.02).all()
