@@ -52,11 +52,11 @@ from operant.errors import SpecError, nearest
 
 NONE = "none"
 _HOMES = {
-    core.AbstractLearner: "operant.learners",
-    core.AbstractReward: "operant.rewards",
-    core.AbstractEnv: "operant.envs",
-    core.AbstractHostEnv: "operant.envs",
-    core.AbstractAudit: "operant.audits",
+    core.AbstractLearner: ("operant.learners",),
+    core.AbstractReward: ("operant.rewards",),
+    core.AbstractEnv: ("operant.envs.toy", "operant.envs.tabular"),
+    core.AbstractHostEnv: ("operant.envs.gymnasium", "operant.envs.envpool"),
+    core.AbstractAudit: ("operant.audits",),
 }
 
 
@@ -78,7 +78,7 @@ def known(expected: type) -> dict[str, type]:
 
 def _homes(base: type) -> Iterator[str]:
     if base in _HOMES:
-        yield _HOMES[base]
+        yield from _HOMES[base]
     elif base.__module__.startswith("operant.") and base.__module__ != "operant.core":
         parts = base.__module__.split(".")
         for end in range(len(parts), 1, -1):  # the module, then the packages around it, but not `operant` itself
@@ -108,8 +108,8 @@ def find(name: str, expected: type | tuple[type, ...], where: str = "type", *, a
         classes |= known(base)
         if not _abstract(base):
             classes.setdefault(base.__name__, base)
-    if name in classes:
-        return classes[name]
+        if name in classes:  # before the next base's package is imported
+            return classes[name]
     if any_case and name.lower() in (lower := {n.lower(): cls for n, cls in classes.items()}):
         return lower[name.lower()]
     raise SpecError(
@@ -118,11 +118,12 @@ def find(name: str, expected: type | tuple[type, ...], where: str = "type", *, a
     )
 
 
+_SPOKEN = {core.AbstractEnv: "an environment", core.AbstractHostEnv: "an environment", core.AbstractAudit: "an audit"}
+
+
 def _one_of(bases: tuple[type, ...]) -> str:
-    words = [base.__name__.removeprefix("Abstract") for base in bases]
-    spoken = {"Learner": "a learner", "Reward": "a reward", "Env": "an environment", "HostEnv": "an environment"}
-    spoken |= {"Audit": "an audit"}
-    return " or ".join(dict.fromkeys(spoken.get(word, word) for word in words))
+    article = lambda base: f"a {base.__name__.removeprefix('Abstract').lower()}" if _abstract(base) else base.__name__
+    return " or ".join(dict.fromkeys(_SPOKEN.get(base) or article(base) for base in bases))
 
 
 def imported(name: str, where: str) -> Any:
@@ -258,7 +259,7 @@ def scalar(value: Any) -> Any:
 
 def _write_array(x: np.ndarray) -> Any:
     if x.dtype == np.float32:  # the shortest decimal that gives the same float32: 0.001, not 0.0010000000474974513
-        return np.vectorize(lambda v: float(str(v)), otypes=[object])(x).tolist()
+        return np.array([float(str(v)) for v in x.ravel()]).reshape(x.shape).tolist()
     return x.tolist()
 
 
@@ -330,7 +331,7 @@ class _Reader:
             cls = bases[0]
         elif name is None:
             listed = f"Known: {', '.join(sorted({n for base in bases for n in known(base)}))}."
-            raise SpecError(f'{where}: expected `type = "…"` to say which {_one_of(bases)} it is. {listed}')
+            raise SpecError(f'{where}: expected {_one_of(bases)}, named by `type = "…"`. {listed}')
         elif not isinstance(name, str):
             raise _wrong(f"{where}.type", "a name (str)", name)
         else:
@@ -463,7 +464,7 @@ def _program(root: Path, source: str, sha256: str) -> Any:
     """A program from its file: the same object as long as the file's bytes are the same, so that it equals itself."""
     from operant.rewards.program import load_program
 
-    file = (root / source.rpartition(":")[0]).absolute()
+    file = (root / source.rpartition(":")[0]).resolve()
     found = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
     if not found or (sha256 and sha256 != found):
         return load_program(source, root, sha256)  # says what is wrong

@@ -208,7 +208,7 @@ def load(path: str | Path) -> Study:
 
 
 def _nearby(path: Path) -> str:
-    there = sorted(p.name for p in path.parent.glob("*.toml")) if path.parent.is_dir() else []
+    there = [p.name for p in path.parent.glob("*.toml") if p.name != "pyproject.toml"] if path.parent.is_dir() else []
     if not path.parent.is_dir():
         return f"The folder {path.parent} is not there either."
     return f"In that folder: {nearest(path.name, there)}" if there else "No .toml file is in that folder."
@@ -286,12 +286,13 @@ def _check_placement(plain: Mapping[str, Any]) -> None:
 
 def read_env(plain: Any, where: str = "environment", *, root: Path = Path()) -> AbstractEnv | AbstractHostEnv:
     """An environment from an id, a class's name, or a table. Raises SpecError, or EnvError from `operant.envs.make`."""
-    if isinstance(plain, str) and ":" not in plain:
-        known = config.known(AbstractEnv) | config.known(AbstractHostEnv)
-        if plain not in known:
-            from operant import envs
+    if isinstance(plain, str):
+        from operant import envs
 
+        try:
             return envs.make(plain)
+        except SpecError as error:
+            raise SpecError(f"{where}: {error}") from error
     return config.from_plain(plain, AbstractEnv | AbstractHostEnv, where, root=root)
 
 
@@ -313,6 +314,15 @@ def read_reward(plain: Any, where: str, root: Path = Path()) -> AbstractReward:
         return Terms(terms, weights)
     except SpecError as error:
         raise SpecError(f"{where}: {error}") from error
+
+
+def default_audits() -> tuple[AbstractAudit, ...]:
+    """Every audit that needs no settings."""
+    ready = []
+    for cls in config.known(AbstractAudit).values():
+        if all(config.default(field) is not dataclasses.MISSING for field in config.fields(cls)):
+            ready.append(cls())
+    return tuple(ready)
 
 
 def _constraint(plain: Any, where: str, root: Path) -> Constraint:
@@ -353,4 +363,12 @@ def _programs(plain: Any, change: Callable[[Path], str]) -> Any:
 
 def _toml(plain: Mapping[str, Any]) -> str:
     text = tomli_w.dumps(plain)
-    return re.sub(r"^steps = (\d+)$", lambda m: f"steps = {int(m[1]):_}", text, flags=re.MULTILINE)
+    text = re.sub(r"^steps = (\d+)$", lambda m: f"steps = {int(m[1]):_}", text, flags=re.MULTILINE)
+    return re.sub(r"= \[\n((?:    [^\n\[{]*,\n)+)\]", _one_line, text)
+
+
+def _one_line(array: re.Match[str]) -> str:
+    """Short arrays on one line."""
+    words = [line.strip().rstrip(",") for line in array[1].splitlines()]
+    line = f"= [{', '.join(words)}]"
+    return line if len(line) <= 100 else array[0]

@@ -1,0 +1,292 @@
+"""The command line: parse and print. What it does is in `operant.study_run`; every flag is a field of a class.
+
+Flags of `operant train` come from the learner's own fields, their help from the docstrings below them. An OperantError
+is printed as one line and ends with exit code 2; Ctrl-C ends with 130 and says how to go on.
+
+>>> _value("1e-3"), _value("64"), _value('{ type = "Constant" }'), _value("fast")
+(0.001, 64, {'type': 'Constant'}, 'fast')
+"""
+
+import dataclasses
+import sys
+import tomllib
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+from tyro.conf import Positional, arg
+
+from operant.errors import OperantError, SpecError, nearest
+
+# JAX takes a second to import and nothing here needs it to print help, so the commands import what they use.
+
+RunFolder = Annotated[Positional[Path], arg(metavar="RUN", help="A run's folder, such as runs/pendulum.")]
+
+
+def run(
+    study: Annotated[Positional[Path], arg(metavar="STUDY", help="A study file, such as examples/pendulum.toml.")],
+    runs: Annotated[Path, arg(help="The folder that run folders are made in.")] = Path("runs"),
+) -> int:
+    """Learn what a study file asks for, audit the result and write a report."""
+    from operant import study as studies
+    from operant import study_run
+
+    return study_run.run(studies.load(study), runs=runs)
+
+
+def train(argv: Sequence[str]) -> int:
+    """Train a learner on an environment's own reward, audit it and write a report."""
+    asked = _parse_train(list(argv))
+    from operant import study_run
+
+    return study_run.run(asked, runs=Path("runs"))
+
+
+def evaluate(
+    run: RunFolder,
+    episodes: Annotated[int, arg(help="Greedy episodes of each seed.")] = 100,
+    seed: Annotated[int, arg(help="The number that the episodes' randomness comes from.")] = 0,
+) -> int:
+    """Evaluate a run's policies in fresh environments."""
+    from operant import study_run
+
+    return study_run.evaluate(run, episodes=_positive(episodes, "--episodes"), seed=seed)
+
+
+def audit(
+    subject: Annotated[
+        Positional[str], arg(metavar="RUN|POLICY", help="A run's folder, or a policy's file (.onnx, .zip).")
+    ],
+    env: Annotated[str | None, arg(help="For a policy's file: the environment it acts in.")] = None,
+    audits: Annotated[tuple[str, ...], arg(help="Which audits; none: the study's, or all of them.")] = (),
+    seed: Annotated[int, arg(help="The number that the audits' randomness comes from.")] = 0,
+) -> int:
+    """Audit a run, or anyone's policy: does the behaviour match the intent, and where will it break."""
+    from operant import study_run
+
+    return study_run.audit(subject, env=env, audits=audits, seed=seed)
+
+
+def report(run: RunFolder) -> int:
+    """Write a run's report again."""
+    from operant.io import report as reports
+
+    print(reports.write(run))
+    return 0
+
+
+def resume(run: RunFolder) -> int:
+    """Go on with a run that was stopped, to the result it would have had."""
+    from operant import study_run
+
+    return study_run.resume(run)
+
+
+def methods(
+    words: Annotated[Positional[tuple[str, ...]], arg(metavar="[WORDS]", help="Show what mentions all of these.")] = (),
+) -> int:
+    """List the methods: what each is, its paper, and the evidence for it."""
+    from operant import study_run
+
+    return study_run.methods(words)
+
+
+def reproduce(
+    method: Annotated[Positional[str], arg(metavar="METHOD", help="A method's name, such as ppo.")],
+    full: Annotated[bool, arg(help="The full budget, not the quick one.")] = False,
+) -> int:
+    """Run a method's own claim against its baseline and say whether it holds here."""
+    from operant import study_run
+
+    return study_run.reproduce(method, full=full)
+
+
+def doctor(json: Annotated[bool, arg(help="As JSON.")] = False) -> int:
+    """Show versions, devices and extras; what is missing, and how to get it."""
+    from operant import doctor as doctors
+
+    doctors.show(doctors.examine(), as_json=json)
+    return 0
+
+
+COMMANDS = {f.__name__: f for f in (run, train, evaluate, audit, report, resume, methods, reproduce, doctor)}
+ABOUT = "Teach agents behaviour from what you mean, and check that they learned it."
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command `operant`; returns its exit code: 0 done, 1 a seed or claim failed, 2 refused, 130 stopped."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(argv)
+    except OperantError as error:
+        complain(str(error))
+        return 2
+    except BrokenPipeError:  # `operant methods | head`
+        sys.stderr.close()
+        return 0
+    except KeyboardInterrupt as stop:
+        folder = getattr(stop, "folder", None)
+        complain(f"go on with: operant resume {folder}" if folder else "nothing was kept.", "stopped")
+        return 130
+
+
+def complain(text: str, word: str = "error") -> None:
+    """`error: …` on the standard error stream; red where that is a terminal."""
+    import rich.console
+    import rich.text
+
+    message = rich.text.Text.assemble((f"{word}: ", "bold red" if word == "error" else "bold yellow"), text)
+    rich.console.Console(stderr=True, soft_wrap=True, highlight=False).print(message)
+
+
+def _dispatch(argv: list[str]) -> int:
+    if argv[:1] in (["--version"], ["-V"]):
+        import operant
+
+        print(f"operant {operant.__version__}")
+        return 0
+    if argv and argv[0] == "train":
+        return train(argv[1:])
+    if argv and not argv[0].startswith("-") and argv[0] not in COMMANDS:
+        raise SpecError(f"operant has no command {argv[0]!r}; {nearest(argv[0], COMMANDS)}")
+    listed = COMMANDS | {"train": _train_listed}
+    return tyro.extras.subcommand_cli_from_dict(listed, prog="operant", description=ABOUT, args=argv or ["--help"])
+
+
+def _train_listed() -> int:
+    """Train a learner on an environment's own reward: operant train ENV --learner ppo --steps 100000."""
+    return 0
+
+
+# --- train: flags from the learner's fields -------------------------------------------------------------------------
+
+
+def _parse_train(argv: list[str]) -> Any:
+    """The study that the flags of `operant train` describe. Two steps: `--learner` first, then its fields."""
+    from operant import config, study
+    from operant.core import AbstractAudit, AbstractLearner, Intent
+    from operant.rewards.task import Task
+
+    cls = config.find(_chosen(argv), AbstractLearner, "--learner", any_case=True)
+    flags, plain_of = _flags(cls)
+    fields = ("fields", Annotated[flags, arg(name="learner")], dataclasses.field(default_factory=flags))
+    given = tyro.cli(
+        dataclasses.make_dataclass("Train", [*_TRAIN, fields]),
+        prog="operant train",
+        description=f"{train.__doc__}\n\nThe flags --learner.… are the fields of {cls.__name__}.",
+        args=argv,
+    )
+    learner = config.from_plain(plain_of(given.fields), cls, "--learner")
+    env = study.read_env(given.env, "ENV")
+    audits = tuple(config.from_plain(a, AbstractAudit, "--audits", any_case=True) for a in given.audits)
+    name = given.name or f"{given.env}-{cls.__name__}".lower().replace("/", "-").replace(":", "-")
+    counts = {key: config.read(_value(getattr(given, key)), int, f"--{key}") for key in _COUNTS}
+    return study.Study(
+        name=name,
+        env=env,
+        intent=Intent(Task(), statement=given.statement),
+        learner=learner,
+        audits=audits or study.default_audits(),
+        **counts,
+    )
+
+
+_COUNTS = ("steps", "num_envs", "seeds", "seed", "eval_episodes")
+_TRAIN = [
+    ("env", Annotated[Positional[str], arg(metavar="ENV", help="An environment's id, such as Pendulum-v1.")]),
+    ("learner", Annotated[str, arg(metavar="NAME", help="The learner; its fields are flags below.")], "ppo"),
+    ("steps", Annotated[str, arg(metavar="INT", help="Environment steps of each seed.")], "100000"),
+    ("seeds", Annotated[str, arg(metavar="INT", help="Independent repetitions.")], "5"),
+    ("num_envs", Annotated[str, arg(metavar="INT", help="Environments stepped side by side.")], "16"),
+    ("seed", Annotated[str, arg(metavar="INT", help="The number that all randomness comes from.")], "0"),
+    ("eval_episodes", Annotated[str, arg(metavar="INT", help="Greedy episodes of each seed at the end.")], "20"),
+    ("audits", Annotated[tuple[str, ...], arg(metavar="[NAME ...]", help="Which audits; none: all of them.")], ()),
+    ("name", Annotated[str, arg(metavar="TEXT", help="What the run's folder is called.")], ""),
+    ("statement", Annotated[str, arg(metavar="TEXT", help="What is meant, in words.")], ""),
+]
+
+
+def _chosen(argv: list[str]) -> str:
+    """What `--learner` says."""
+    for word, after in zip(argv, [*argv[1:], ""], strict=True):
+        if word == "--learner":
+            return after
+        if word.startswith("--learner="):
+            return word.removeprefix("--learner=")
+    return "ppo"
+
+
+def _flags(cls: type) -> tuple[type, Any]:
+    """A dataclass of text, a flag a field of `cls`; and the function from its instances to plain fields."""
+    from operant import config
+
+    declared, usual = [], {}
+    for field in config.fields(cls):
+        hint, value = config.hints(cls)[field.name], config.default(field)
+        kind = str
+        if value is dataclasses.MISSING:
+            text: Any = ""
+        elif isinstance(value, bool):
+            kind, text = bool, value
+        elif isinstance(value, tuple):
+            kind, text = tuple[str, ...], tuple(_text(x) for x in config.scalar(value))
+        else:
+            text = _text(config.scalar(value))
+        said = arg(help=config.docs(cls).get(field.name, ""), metavar=None if kind is bool else _metavar(hint))
+        declared.append((field.name, Annotated[kind, said], text))
+        usual[field.name] = text
+
+    def plain_of(given: Any) -> dict[str, Any]:
+        changed = {name: getattr(given, name) for name, text in usual.items() if getattr(given, name) != text}
+        hints = config.hints(cls)
+        return {name: _plain(value, hints[name]) for name, value in changed.items()}
+
+    return dataclasses.make_dataclass(cls.__name__, declared), plain_of
+
+
+def _text(plain: Any) -> str:
+    if isinstance(plain, bool):
+        return str(plain).lower()
+    if isinstance(plain, dict):
+        inside = ", ".join(f"{key} = {_text(x) if not isinstance(x, str) else repr(x)}" for key, x in plain.items())
+        return f"{{ {inside} }}"
+    return str(plain)
+
+
+def _plain(given: Any, hint: Any) -> Any:
+    if isinstance(given, tuple):
+        return [_value(x) for x in given]
+    wants_text = hint is str or (typing.get_origin(hint) is Literal and isinstance(typing.get_args(hint)[0], str))
+    return given if wants_text or isinstance(given, bool) else _value(given)
+
+
+def _value(text: str) -> Any:
+    """What a flag's text says: a number, a TOML value, or itself."""
+    for read in (int, float, lambda t: tomllib.loads(f"x = {t}")["x"]):
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _metavar(hint: Any) -> str:
+    if typing.get_origin(hint) is Literal:
+        return "{" + ",".join(map(str, typing.get_args(hint))) + "}"
+    if typing.get_origin(hint) is tuple:
+        return f"[{_metavar(typing.get_args(hint)[0])} ...]"
+    inside = [x for x in typing.get_args(hint) if x is not type(None)] or [hint]
+    names = {float: "FLOAT", int: "INT", str: "TEXT", bool: "BOOL"}
+    return "|".join(dict.fromkeys(names.get(x, "TABLE") for x in inside))
+
+
+def _positive(value: int, flag: str) -> int:
+    if value < 1:
+        raise SpecError(f"{flag}: expected a whole number ≥ 1; got {value}.")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

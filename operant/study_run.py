@@ -1,0 +1,465 @@
+"""What the commands do: make a run folder, learn, evaluate, audit, write the report, print a table.
+
+    runs/<name>/  study.toml and its programs · card.json · metrics.csv · checkpoint.operant
+                  evaluation.json · findings.json · clips/ · report.html
+
+A run learns from the copies in its folder, so that `operant run runs/<name>/study.toml` gives the same numbers again
+whatever becomes of the originals.
+"""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import rich.box
+import rich.console
+import rich.table
+from rich.markup import escape
+
+from operant import config
+from operant import study as studies
+from operant.core import AbstractAudit, AbstractReward, Finding, Status, Subject, Verdict
+from operant.errors import EnvError, OperantError, RunError, SpecError, nearest
+from operant.io import card as cards
+from operant.io import report as reports
+from operant.io.checkpoint import write_atomically
+from operant.io.recorders import Console
+from operant.io.report.summary import interval, iqm
+from operant.loops import rollout
+from operant.loops import train as training
+from operant.study import Study
+
+FINAL = 0xE7A1
+"""Set apart from every seed's key, so that evaluating draws nothing that training drew."""
+LOOKS = {Verdict.holds: "green", Verdict.concern: "yellow", Verdict.fails: "red", Verdict.unknown: "dim"}
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C, with the folder that can be resumed; None where nothing was kept."""
+
+    def __init__(self, folder: Path | None):
+        self.folder = folder
+        super().__init__(str(folder))
+
+
+# --- run and resume -------------------------------------------------------------------------------------------------
+
+
+def run(study: Study, *, runs: str | Path = "runs") -> int:
+    """Learn, audit and report; the exit code: 1 where a seed or the environment failed (what there was is kept).
+
+    Raises:
+        SpecError, StoreError: what was asked for cannot be, or cannot be written.
+        RunError: a run of this name is unfinished.
+        Stopped: on Ctrl-C.
+    """
+    console = _console()
+    folder = new_folder(Path(runs), study.name)
+    if folder.name != study.name:
+        console.print(f"{Path(runs) / study.name} holds a finished run: this one goes to {folder}.", markup=False)
+    study = study.copy_into(folder)
+    try:
+        return _go(study, folder, console, lambda recorder: _train(study, folder, recorder))
+    except OperantError:
+        if not (folder / training.FILE).exists():
+            _remove(folder)  # refused before it began: leave no empty run behind
+        raise
+
+
+def _train(study: Study, folder: Path, recorder: Console) -> training.Run:
+    return training.train(
+        study.learner,
+        study.env,
+        study.intent,
+        steps=study.steps,
+        num_envs=study.num_envs,
+        seeds=study.seeds,
+        key=jax.random.key(study.seed),
+        recorder=recorder,
+        folder=folder,
+    )
+
+
+def resume(folder: str | Path) -> int:
+    """Go on with a run, then audit and report as `run` does."""
+    folder = Path(folder)
+    study = _study_of(folder)
+    return _go(study, folder, _console(), lambda recorder: training.resume(folder, recorder=recorder))
+
+
+def _go(study: Study | None, folder: Path, console: rich.console.Console, train: Any) -> int:
+    notes: tuple[str, ...] = ()
+    try:
+        try:
+            run = train(Console(rich.console.Console(stderr=True)))
+        except (EnvError, RunError) as error:
+            if not _has_ended(folder):
+                raise
+            run, notes = training.load(folder), (str(error),)
+        if Status.stopped in run.status:
+            raise Stopped(folder)
+        finish(study, folder, run, notes, console)
+    except KeyboardInterrupt as stop:
+        kept = (folder / training.FILE).exists()
+        raise Stopped(folder if kept else None) from stop
+    for note in notes:
+        console.print(f"[bold red]failed:[/] {escape(note)}")
+    return 1 if notes else 0
+
+
+def new_folder(runs: Path, name: str) -> Path:
+    """`runs/name`, or the first free of `runs/name-2`, `-3`, … where finished runs are.
+
+    Raises:
+        RunError: the last of them is unfinished: it can be resumed.
+    """
+    folder, n = runs / name, 1
+    while folder.exists() and any(folder.iterdir()):
+        if (folder / training.FILE).exists() and not _has_ended(folder):
+            raise RunError(
+                f"expected no unfinished run of this name; {folder} was stopped on its way. Go on with it by "
+                f"`operant resume {folder}`, or delete the folder, or give the study another name."
+            )
+        n += 1
+        folder = runs / f"{name}-{n}"
+    return folder
+
+
+def _has_ended(folder: Path) -> bool:
+    """Whether the run in a folder came to an end, a good or a bad one."""
+    status = cards.read(folder).get("status", [])
+    return bool(status) and not {"running", "stopped"} & set(status)
+
+
+def _remove(folder: Path) -> None:
+    """Delete what `copy_into` wrote, and the folder if nothing else is in it."""
+    for path in [*folder.glob("*.py"), folder / "study.toml", folder / ".lock"]:
+        path.unlink(missing_ok=True)
+    if folder.exists() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def _study_of(folder: Path) -> Study | None:
+    return studies.load(folder / "study.toml") if (folder / "study.toml").exists() else None
+
+
+# --- after training -------------------------------------------------------------------------------------------------
+
+
+def finish(
+    study: Study | None, folder: Path, run: training.Run, notes: Sequence[str], console: rich.console.Console
+) -> None:
+    """Evaluate, audit, film and report a run; print the table."""
+    key = jax.random.fold_in(jax.random.key(study.seed if study else 0), FINAL)
+    evaluate_key, audit_key, clip_key = jax.random.split(key, 3)
+    with console.status("evaluating"):
+        episodes = study.eval_episodes if study else 20
+        returns = _returns(run, episodes, evaluate_key)
+    write_json(folder / "evaluation.json", {"returns": [r.tolist() for r in returns]})
+    audits = study.audits if study else studies.default_audits()
+    findings = _audit(run, audits, audit_key, folder.name, console)
+    write_json(folder / "findings.json", [reports.finding_to_dict(f) for f in findings])
+    with console.status("filming"):
+        clips, missing = _film(run, returns, folder, clip_key)
+    card = cards.read(folder) | {
+        "title": study.name if study else folder.name,
+        "statement": run.intent.statement,
+        "env": run.spec.name or type(run.env).__name__,
+        "intent": _terms(run.intent.reward),
+        "constraints": _limits(run, study.constraint_names if study else ()),
+        "truth": _described(run.intent.truth) if run.intent.truth is not None else None,
+        "notes": [*notes, *missing],
+        "clips": clips,
+    }
+    cards.write(folder, {name: value for name, value in card.items() if value is not None})
+    page = reports.write(folder)
+    _table(console, folder.name, run, returns, findings, page)
+
+
+def _returns(run: training.Run, episodes: int, key: Any) -> list[np.ndarray]:
+    """Returns of greedy episodes in fresh environments, (episodes,) a seed."""
+    return [
+        np.asarray(rollout.evaluate(policy, run.env, episodes=episodes, key=jax.random.fold_in(key, i)).returns)
+        for i, policy in enumerate(run.policies())
+    ]
+
+
+def _subject(run: training.Run, name: str) -> Subject:
+    return Subject(
+        policies=run.policies(),
+        env=run.env,
+        intent=run.intent,
+        reward_states=run.reward_states(),
+        history=run.metrics,
+        name=name,
+    )
+
+
+def _audit(
+    run: training.Run, audits: Sequence[AbstractAudit], key: Any, name: str, console: rich.console.Console
+) -> tuple[Finding, ...]:
+    if not audits:
+        return ()
+    from operant.loops.audit import audit
+
+    with console.status("auditing"):
+        return tuple(audit(_subject(run, name), audits, key=key).findings)
+
+
+def _film(run: training.Run, returns: list[np.ndarray], folder: Path, key: Any) -> tuple[list[dict], list[str]]:
+    """Clips of the median seed's median and worst episodes, described; and a note where there are none."""
+    from operant.io.clips import median_and_worst, write_webp
+
+    means = [r.mean() for r in returns]
+    seed = int(np.argsort(means)[(len(means) - 1) // 2])
+    try:
+        clips = median_and_worst(run.policy(seed), run.env, key=key)
+    except OperantError as error:
+        return [], [f"There are no clips: {error}"]
+    described = []
+    for name, clip in clips.items():
+        path = write_webp(clip.frames, folder / "clips" / f"{name}.webp")
+        caption = f"Return {clip.episode_return:,.4g} in {clip.length:,} steps; seed {seed}, greedy."
+        alt = f"Animation of the {name} episode of seed {seed}: return {clip.episode_return:,.4g}."
+        described.append({"title": f"{name.capitalize()} episode", "caption": caption, "path": path.name, "alt": alt})
+    return described, []
+
+
+def _terms(reward: AbstractReward) -> list[dict[str, Any]]:
+    """The stated reward as the report shows it: a row a term."""
+    from operant.rewards.terms import Terms
+
+    if not isinstance(reward, Terms):
+        return [{"name": "reward", "weight": None, "description": _described(reward)}]
+    weights = {name: config.scalar(reward.weights.get(name, 1.0)) for name in reward.terms}
+    return [
+        {"name": name, "weight": weights[name], "description": _described(term)} for name, term in reward.terms.items()
+    ]
+
+
+def _described(module: Any) -> str:
+    """A module in a line: its class and the fields that are not at their defaults."""
+    try:
+        plain = config.to_plain(module)
+    except SpecError:
+        return type(module).__name__
+    shown = [f"{key} = {json.dumps(x, default=str)}" for key, x in plain.items() if key not in ("type", "sha256")]
+    return f"{plain['type']}({', '.join(shown)})" if shown else plain["type"]
+
+
+def _limits(run: training.Run, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Each constraint with the mean cost a step at the end of training, and its interval over seeds."""
+    rows = []
+    for i, constraint in enumerate(run.intent.constraints):
+        name = names[i] if i < len(names) else str(i)
+        measured = run.metrics.get(f"constraint/{name}_cost", run.metrics.get(f"constraint/{i}_cost"))
+        row: dict[str, Any] = {"name": name, "limit": config.scalar(constraint.limit)}
+        if measured is not None and measured.shape[1]:
+            last = measured[:, -1].astype(float)
+            if np.isfinite(last).any():
+                low, high = interval(last)
+                row |= {"value": float(iqm(last)), "low": float(low), "high": float(high)}
+        rows.append(row | {"description": _described(constraint.cost)})
+    return rows
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Raises StoreError."""
+    write_atomically(path, [json.dumps(data).encode()])
+
+
+# --- printing -------------------------------------------------------------------------------------------------------
+
+
+def _console() -> rich.console.Console:
+    console = rich.console.Console(highlight=False)
+    return console if console.is_terminal else rich.console.Console(highlight=False, width=140)
+
+
+def _number(x: float | None) -> str:
+    return "" if x is None else f"{x:,.4g}"
+
+
+def _span(value: float | None, low: float | None, high: float | None) -> str:
+    """
+    >>> _span(1.0, 0.5, 1.5), _span(2.0, None, None)
+    ('1 [0.5, 1.5]', '2')
+    """
+    return _number(value) if low is None or high is None else f"{_number(value)} [{_number(low)}, {_number(high)}]"
+
+
+def _table(
+    console: rich.console.Console,
+    title: str,
+    run: training.Run,
+    returns: list[np.ndarray],
+    findings: Sequence[Finding],
+    page: Path,
+) -> None:
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, title=escape(title), title_justify="left", pad_edge=False)
+    for column in ("", "verdict", "value [95 %]", "why"):
+        table.add_column(column, overflow="fold", no_wrap=column == "verdict")
+    table.add_row("return", "", _return(returns), f"{len(returns)} seeds × {len(returns[0])} greedy episodes")
+    _add(table, findings)
+    console.print(table)
+    failed = [f"seed {i}: {status.name}" for i, status in enumerate(run.status) if status != Status.done]
+    if failed:
+        console.print(f"[yellow]{escape('; '.join(failed))}[/]")
+    seconds = (run.card.get("compile_seconds", 0.0), run.card.get("run_seconds", 0.0))
+    console.print(f"compiled in {seconds[0]:.1f} s, trained in {seconds[1]:.1f} s")
+    console.print(f"report: {page}", markup=False, soft_wrap=True)
+
+
+def _return(returns: list[np.ndarray]) -> str:
+    means = np.array([r.mean() for r in returns], float)
+    low, high = interval(means)
+    return _span(float(iqm(means)), float(low), float(high)) if len(means) > 1 else _number(float(means[0]))
+
+
+# --- evaluate, audit ------------------------------------------------------------------------------------------------
+
+
+def evaluate(folder: str | Path, *, episodes: int, seed: int) -> int:
+    """Evaluate each seed's policy and print the returns."""
+    run = training.load(folder)
+    returns = _returns(run, episodes, jax.random.key(seed))
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, title=escape(str(folder)), title_justify="left", pad_edge=False)
+    for column in ("seed", "mean", "median", "worst", "status"):
+        table.add_column(column, justify="left" if column == "status" else "right")
+    for i, (r, status) in enumerate(zip(returns, run.status, strict=True)):
+        table.add_row(str(i), _number(r.mean()), _number(float(np.median(r))), _number(r.min()), status.name)
+    console = _console()
+    console.print(table)
+    console.print(
+        f"return {_return(returns)}: interquartile mean over seeds of {episodes} greedy episodes, 95 % interval"
+    )
+    return 0
+
+
+def audit(subject: str, *, env: str | None = None, audits: Sequence[str] = (), seed: int = 0) -> int:
+    """Audit a run's folder (its report is written again) or a policy's file."""
+    chosen = tuple(config.from_plain(_plain(a), AbstractAudit, "--audits", any_case=True) for a in audits)
+    path, console = Path(subject), _console()
+    key = jax.random.key(seed)
+    if path.is_dir():
+        run, study = training.load(path), _study_of(path)
+        findings = _audit(
+            run, chosen or (study.audits if study else ()) or studies.default_audits(), key, path.name, console
+        )
+        write_json(path / "findings.json", [reports.finding_to_dict(f) for f in findings])
+        _findings(console, path.name, findings)
+        console.print(f"report: {reports.write(path)}", markup=False, soft_wrap=True)
+        return 0
+    from operant.core import Intent
+    from operant.loops.audit import audit as audited
+    from operant.rewards.task import Task
+
+    if env is None:
+        raise SpecError(
+            f"--env: expected the environment that {subject} acts in; it is not given. Add `--env Pendulum-v1`."
+            if path.exists()
+            else f"expected a run's folder or a policy's file; there is no {subject}. {_known_runs()}"
+        )
+    made = studies.read_env(env, "--env")
+    policy = load_policy(path, made.spec)
+    found = audited(
+        Subject(policies=(policy,), env=made, intent=Intent(Task(), truth=Task()), reward_states=((),), name=path.stem),
+        chosen or studies.default_audits(),
+        key=key,
+    )
+    _findings(console, path.name, tuple(found.findings))
+    return 0
+
+
+def load_policy(path: Path, spec: Any) -> Any:
+    """A policy from another maker's file, by its ending.
+
+    Raises:
+        SpecError: an ending that is not known, or an extra that is missing.
+    """
+    from operant.io import policies
+
+    return policies.load(path, spec)
+
+
+def _known_runs() -> str:
+    there = sorted(str(p) for p in Path("runs").glob("*") if p.is_dir()) if Path("runs").is_dir() else []
+    return f"Runs here: {', '.join(there)}." if there else "There is no run in ./runs either."
+
+
+def _plain(text: str) -> Any:
+    from operant.cli import _value
+
+    return _value(text)
+
+
+def _findings(console: rich.console.Console, title: str, findings: Sequence[Finding]) -> None:
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, title=escape(title), title_justify="left", pad_edge=False)
+    for column in ("", "verdict", "value [95 %]", "why"):
+        table.add_column(column, overflow="fold", no_wrap=column == "verdict")
+    _add(table, findings)
+    console.print(table)
+
+
+def _add(table: rich.table.Table, findings: Sequence[Finding]) -> None:
+    for f in findings:
+        verdict = f"[{LOOKS[f.verdict]}]{f.verdict}[/]"
+        table.add_row(escape(f.name), verdict, _span(f.value, f.low, f.high), escape(f.why))
+
+
+# --- methods, reproduce ---------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """One row of `operant methods`."""
+
+    name: str
+    family: str
+    paper: str
+    arxiv: str
+    evidence: str
+
+
+def all_methods() -> tuple[Method, ...]:
+    """Every public class with a card, by family and name."""
+    from operant.core import AbstractEnv, AbstractHostEnv, AbstractLearner
+
+    rows = []
+    for family in (AbstractLearner, AbstractReward, AbstractAudit, AbstractEnv, AbstractHostEnv):
+        for name, cls in sorted(config.known(family).items()):
+            if card := getattr(cls, "card", None):
+                rows.append(Method(name, card.family, card.paper, card.arxiv, evidence(name)))
+    return tuple(rows)
+
+
+def evidence(name: str) -> str:
+    """equation, claim or published: see DESIGN. Until a claim holds here, equations are what there is."""
+    return "equation"
+
+
+def methods(words: Sequence[str] = ()) -> int:
+    """Print the methods that mention all of these words."""
+    rows = all_methods()
+    said = lambda m: " ".join(dataclasses.astuple(m)).lower()
+    shown = [m for m in rows if all(word.lower() in said(m) for word in words)]
+    if not shown:
+        raise SpecError(f"no method mentions {' '.join(words)!r}: {nearest(' '.join(words), [m.name for m in rows])}")
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("method", "family", "evidence", "paper", "arXiv or DOI"):
+        table.add_column(column, overflow="fold", no_wrap=column in ("method", "evidence"))
+    for m in shown:
+        table.add_row(m.name, m.family, m.evidence, escape(m.paper), m.arxiv)
+    _console().print(table)
+    return 0
+
+
+def reproduce(method: str, *, full: bool = False) -> int:
+    """Run a method's claim. Raises SpecError if there is none of that name."""
+    from operant import claims
+
+    return claims.reproduce(method, full=full)
