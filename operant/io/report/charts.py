@@ -58,11 +58,9 @@ def ticks(low: float, high: float, most: int = 6) -> np.ndarray:
     [-1500.0, -1000.0, -500.0]
     """
     power = 10.0 ** math.floor(math.log10((high - low) / most))
-    for step in (power * m for m in (1, 2, 5, 10, 20, 50)):
-        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-        if last - first < most:
-            break
-    return np.arange(first, last + 1) * step
+    first, last = lambda step: math.ceil(low / step - 1e-9), lambda step: math.floor(high / step + 1e-9)
+    step = next(power * m for m in (1, 2, 5, 10, 20, 50) if last(power * m) - first(power * m) < most)
+    return np.arange(first(step), last(step) + 1) * step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,10 +161,11 @@ def _told(name: str, curve: Curve) -> str:
     if not len(here):
         return f"{name}: no values."
     first, last = here[0], here[-1]
-    told = f"{name}: from {number(curve.centre[first])} to {number(curve.centre[last])}"
-    if np.isfinite(curve.low[last]):
-        told += f", 95 % interval {number(curve.low[last])} to {number(curve.high[last])} at the end"
-    return told + f", after {steps(curve.x[last])} steps."
+    told = f"{name}: from {number(float(curve.centre[first]))} to {number(float(curve.centre[last]))}"
+    low, high = float(curve.low[last]), float(curve.high[last])
+    if math.isfinite(low):
+        told += f", 95 % interval {number(low)} to {number(high)} at the end"
+    return told + f", after {steps(float(curve.x[last]))} steps."
 
 
 def learning(

@@ -3,6 +3,7 @@
 import base64
 import datetime
 import io
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ from PIL import Image
 from operant.core import Finding, Status, Verdict
 from operant.io.report import charts
 from operant.io.report.charts import number
-from operant.io.report.data import ClipFile, ReportData
+from operant.io.report.data import ClipFile, Limit, ReportData
 from operant.io.report.summary import POINTS, bin_mean, bin_x, curve, interval, iqm
 
 EMBED_AT_MOST = 2_500_000
@@ -32,6 +33,7 @@ STANDS = {
     Status.non_finite: ("fails", "Non-finite", "met a NaN or infinite loss or parameter and stopped there"),
     Status.env_failed: ("fails", "Environment failed", "stopped when its environment raised or broke its contract"),
 }
+KEPT = {"holds": "Kept", "concern": "Not certain", "fails": "Broken", "unknown": "Not measured"}
 SHOWN_ELSEWHERE = ("episode/return", "episode/stated", "episode/truth")
 
 
@@ -56,6 +58,8 @@ def render(data: ReportData) -> str:
         data=data,
         headline=_headline(data),
         verdicts=_verdicts(data.verdicts),
+        limits=[(limit, _kept(limit)) for limit in data.constraints],
+        kept=KEPT,
         counts=_counts(data.verdicts),
         facts=_facts(data),
         unfinished=_unfinished(data.status),
@@ -82,10 +86,24 @@ def _counts(findings: Iterable[Finding]) -> list[tuple[str, int, str]]:
     return [(str(v), found.count(v), MEANT[v][found.count(v) > 1]) for v in ORDER if v in found]
 
 
+def _kept(limit: Limit) -> str:
+    """Kept where the whole interval is, broken where the mean is not, and not certain in between.
+
+    >>> [_kept(Limit("cost", 1.0, *measured)) for measured in ((0.5,), (0.5, 0.1, 1.2), (1.5, 0.9, 2.0), ())]
+    ['holds', 'concern', 'fails', 'unknown']
+    """
+    if limit.value is None or not math.isfinite(limit.value):
+        return "unknown"
+    if limit.value > limit.limit:
+        return "fails"
+    return "concern" if limit.high is not None and limit.high > limit.limit else "holds"
+
+
 def _facts(data: ReportData) -> list[tuple[str, str]]:
     """The line under the title."""
     card = data.card
     facts = [(name, str(card[name])) for name in ("env", "learner") if card.get(name)]
+    date = card.get("date") or card.get("started")
     seeds = max([len(data.status), len(data.evaluation), *(len(v) for v in data.metrics.values())], default=0)
     if seeds:
         facts.append(("seeds", str(seeds)))
@@ -93,7 +111,7 @@ def _facts(data: ReportData) -> list[tuple[str, str]]:
         facts.append(("steps a seed", charts.steps(float(data.env_steps[-1]))))
     if isinstance(card.get("run_seconds"), int | float):
         facts.append(("run time", _seconds(card["run_seconds"])))
-    return facts + ([("date", _date(str(card["date"])))] if card.get("date") else [])
+    return facts + ([("date", _date(str(date)))] if date else [])
 
 
 def _unfinished(status: Iterable[Status]) -> list[str]:
@@ -173,7 +191,7 @@ def _terms(data: ReportData) -> dict[str, Any] | None:
     whole = sum(abs(v) for v in last.values() if v is not None) or 1.0
     rows = [
         {"name": name, "colour": k, "term": described.get(name), "first": _mean(v[:tail]), "last": last[name]}
-        | {"share": None if last[name] is None else abs(last[name]) / whole}
+        | {"share": None if (end := last[name]) is None else abs(end) / whole}
         for k, (name, v) in enumerate(pieces)
     ]
     chart = charts.stack(

@@ -81,6 +81,7 @@ def fill(folder, seeds=5, iterations=300):
         "statement": "Swing up & stay <script>alert(1)</script>",
         "date": "2025-11-21T03:20:11+00:00",
         "intent": [{"name": "upright", "weight": 0.5, "description": "cosine of the <angle>"}],
+        "truth": "Upright(power=2)",
         "constraints": [{"name": "speed", "limit": 0.1, "value": 0.05, "low": 0.02, "high": 0.2}],
         "versions": {"operant": "0.1.0"},
         "compile_seconds": 2.5,
@@ -121,8 +122,8 @@ def test_every_section_is_there_and_verdicts_come_first(full):
     for said in (
         "1 of 5 seeds did not finish.", "Seed 3 met a NaN", "a note of 5 < 6", "1 fails", "1 concern",
         "1 unknown", "1 holds",
-        "Within the interval", "cosine of the <angle>", "r = −1", "Non-finite", "1 min 15 s", "2.5 s", "ab" * 32,
-        'statement = "a < b"', "versions · operant", "2025-11-21 03:20 UTC", "Best ever", "Return −3",
+        "Not certain", "Upright(power=2)", "cosine of the <angle>", "r = −1", "Non-finite", "1 min 15 s", "2.5 s",
+        "ab" * 32, 'statement = "a < b"', "versions · operant", "2025-11-21 03:20 UTC", "Best ever", "Return −3",
     ):  # fmt: skip
         assert said in words, said
     assert words.count("upright_raw") == 3  # not in the pile: title, description and axis of a chart of its own
