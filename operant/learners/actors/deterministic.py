@@ -1,0 +1,95 @@
+"""TD3's actor: one action a state, found by following the critic's gradient, judged at a blurred copy of itself.
+
+    V(s')  = min_i Q'_i(s', clip(μ'(s') + clip(σ̃ ξ, −c, c), −1, 1))     ξ ~ N(0, I), μ' the target actor
+    L_π    = −Q_1(s, μ(s))
+    acting: clip(μ(s) + σ ξ, −1, 1)
+
+Actions in units of their box, [−1, 1] each.
+
+Reference: Fujimoto, van Hoof and Meger 2018, Addressing Function Approximation Error in Actor-Critic Methods,
+1802.09477.
+Deviations from the paper:
+1. `noise_colour="pink"` explores with correlated ξ (Eberhard et al. 2023); "white" is the paper's.
+
+>>> import numpy as np
+>>> from operant.core import EnvSpec
+>>> build = Build(np.random.default_rng(0), EnvSpec(Box((3,)), Box((2,), -1.0, 1.0), None), (8,), "relu")
+>>> actor = Deterministic()
+>>> actor.greedy(actor.init(build), None, jnp.ones(3)).shape
+(2,)
+"""
+
+from typing import ClassVar
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from operant import nn
+from operant.core import Action, Box, Carry, EnvSpec, Metrics, Obs
+from operant.errors import SpecError
+from operant.learners import exploration
+from operant.learners.off_policy import AbstractActor, Build, Q, check_box, to_box
+from operant.math import random
+
+
+class DeterministicParams(eqx.Module):
+    """μ, in [−1, 1]^d."""
+
+    encoder: nn.Encoder
+    body: nn.MLP
+    action: Box = eqx.field(static=True)
+
+    def __call__(self, obs: Obs) -> Float[Array, " d"]:
+        return jnp.tanh(self.body(self.encoder(obs)))
+
+
+class Deterministic(AbstractActor):
+    """A deterministic policy with target smoothing and exploration noise (see the module's docstring)."""
+
+    exploration_noise: float = 0.1
+    """σ: standard deviation of the noise added when exploring (half-widths of the box)."""
+    smoothing: float = 0.2
+    """σ̃: standard deviation of the noise added to the target's action (half-widths of the box)."""
+    smoothing_clip: float = 0.5
+    """c: largest such noise (half-widths of the box)."""
+    noise_colour: exploration.Colour = "white"
+    """Exploration noise: "white" as published, or "pink", correlated over time."""
+
+    own_target: ClassVar[bool] = True
+
+    def __check_init__(self) -> None:
+        if self.noise_colour not in exploration.COLOURS:
+            raise SpecError(f"expected noise_colour 'white' or 'pink'; got {self.noise_colour!r}. Choose one of them.")
+
+    def check(self, spec: EnvSpec) -> None:
+        check_box(spec, "TD3's deterministic actor")
+
+    def init(self, build: Build) -> DeterministicParams:
+        encoder, size = build.encoder(), build.spec.action.size
+        return DeterministicParams(encoder, build.mlp(encoder.size, *build.hidden, size), build.spec.action)
+
+    def noise(self, key: PRNGKeyArray, spec: EnvSpec, shape: tuple[int, ...]) -> Array:
+        return random.normal(key, (*shape, spec.action.size))
+
+    def next_value(self, params: DeterministicParams, online: Q, target: Q, obs: Obs, noise: Array) -> Array:
+        blur = jnp.clip(self.smoothing * noise, -self.smoothing_clip, self.smoothing_clip)
+        return target.lower(obs, to_box(params.action, jnp.clip(params(obs) + blur, -1.0, 1.0)))
+
+    def loss(self, params: DeterministicParams, q: Q, obs: Obs, noise: Array) -> tuple[Array, Metrics]:
+        loss = -q.heads(obs, to_box(params.action, params(obs)))[0]
+        return loss, {"loss/actor": loss}
+
+    def init_carry(self, spec: EnvSpec) -> Carry:
+        return exploration.begin(self.noise_colour, spec.action.size)
+
+    def greedy(self, params: DeterministicParams, q: Q | None, obs: Obs) -> Action:
+        return to_box(params.action, params(obs))
+
+    def explore(
+        self, params: DeterministicParams, q: Q | None, obs: Obs, carry: Carry, warm: Bool[Array, ""],
+        steps: Int[Array, ""], key: PRNGKeyArray,
+    ) -> tuple[Action, Carry]:  # fmt: skip
+        z, carry = exploration.draw(self.noise_colour, carry, key, params.action.size)
+        unit = jnp.clip(params(obs) + self.exploration_noise * z, -1.0, 1.0)
+        return to_box(params.action, jnp.where(warm, exploration.uniform(z), unit)), carry
