@@ -1,0 +1,171 @@
+"""Operant's side of the benchmark: `python benchmarks/peers/operant.py TASK --seed N` prints one JSON line.
+
+Throughput goes through the public `train`. Where the clock has to stop inside a run (the target reached, warm-up over)
+the same engine that `train` drives is driven from here, chunk by chunk.
+"""
+
+import dataclasses
+import sys
+import time
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).parents[1])  # not peers/, whose files are named after what they import
+
+import tasks  # noqa: E402  (first: it starts the clock)
+
+import operant  # noqa: E402, I001
+import jax  # noqa: E402
+import jax.numpy as jnp  # noqa: E402
+import numpy as np  # noqa: E402
+from operant.core import AbstractEnv, AbstractPolicy, Box, Intent  # noqa: E402
+from operant.learners.ppo import PPO  # noqa: E402
+from operant.learners.sac import SAC  # noqa: E402
+from operant.loops.engines import HostEngine, JaxEngine, member  # noqa: E402
+from operant.loops.rollout import evaluate  # noqa: E402
+from operant.loops.train import train  # noqa: E402
+from operant.rewards.task import Task  # noqa: E402
+
+INTENT = Intent(Task())
+
+
+def ppo(task: tasks.PPO, action) -> PPO:
+    # Ours draws actions in units of the box, and carries the ½ of the value loss itself.
+    half = float(np.asarray(action.bounds()[1]).max()) if isinstance(action, Box) else 1.0
+    return PPO(
+        rollout=task.rollout, epochs=task.epochs, minibatches=task.minibatches, lr=task.lr, discount=task.discount,
+        trace=task.trace, clip=task.clip, clip_value=task.clip_value, entropy=task.entropy,
+        value_weight=2 * task.value_weight, max_grad_norm=task.max_grad_norm, hidden=task.hidden, activation="tanh",
+        log_std=float(np.log(task.std / half)), normalise_obs=task.normalise, normalise_reward=task.normalise,
+    )  # fmt: skip
+
+
+def engine(learner, env, num_envs: int, seed: int, seeds: int = 1, rows: int = 1):
+    """What `train` drives, for these settings; `window` is long enough that all iterations are one row."""
+    keys = jnp.stack([jax.random.fold_in(jax.random.key(seed), i) for i in range(seeds)])
+    kind = JaxEngine if isinstance(env, AbstractEnv) else HostEngine
+    spec = dataclasses.replace(env.spec, num_envs=num_envs)
+    return kind(learner, env, INTENT, spec, keys, 1_000_000, rows)
+
+
+def started(engine) -> tuple:
+    """First states and compiled chunk, and the seconds they took."""
+    start = time.perf_counter()
+    states = engine.start()
+    engine.compile(states)
+    return states, time.perf_counter() - start
+
+
+def current(learner, states) -> AbstractPolicy:
+    fetch = lambda x: jnp.asarray(np.asarray(x)[0])
+    return member(learner, 0, 1).policy(jax.tree.map(fetch, states.learner))
+
+
+def to_target(task: tasks.PPO, seed: int) -> dict:
+    env = operant.make(task.env)
+    learner = ppo(task, env.spec.action)
+    driver = engine(learner, env, task.num_envs, seed)
+    states, build = started(driver)
+    start, steps, reached, mean = tasks.clock(), 0, None, None
+    while reached is None and steps < task.budget:
+        states, _, _ = driver.advance(states, task.every // (task.num_envs * task.rollout))
+        steps += task.every
+        key = jax.random.key(1_000_000 * (seed + 1) + steps)
+        mean = float(evaluate(current(learner, states), env, episodes=task.episodes, key=key).returns.mean())
+        if mean >= task.target:
+            reached = tasks.clock()
+    seconds = tasks.clock() - start
+    return {
+        "compile_seconds": build, "run_seconds": seconds, "steps": steps, "steps_per_second": steps / seconds,
+        "time_to_target": reached, "steps_to_target": steps if reached else None, "final_return": mean,
+    }  # fmt: skip
+
+
+def throughput(task: tasks.PPO, seed: int) -> dict:
+    env = operant.make(task.env)
+    run = train(
+        ppo(task, env.spec.action), env, INTENT, steps=task.budget, num_envs=task.num_envs, seeds=task.seeds,
+        key=jax.random.key(seed),
+    )  # fmt: skip
+    seconds, steps = run.card["run_seconds"], int(run.env_steps[-1]) * task.seeds
+    return {
+        "compile_seconds": run.card["compile_seconds"], "run_seconds": seconds, "steps": steps,
+        "steps_per_second": steps / seconds, "seconds_per_step": seconds / steps,
+    }  # fmt: skip
+
+
+def host(task: tasks.PPO, seed: int) -> dict:
+    """The first iteration compiles, the others are measured."""
+    env = operant.make(task.env)
+    driver = engine(ppo(task, env.spec.action), env, task.num_envs, seed)
+    states, build = started(driver)
+    iterations = task.budget // (task.num_envs * task.rollout)
+    start = time.perf_counter()
+    states, _, _ = driver.advance(states, 1)
+    jax.block_until_ready(states)
+    first, inside, middle = time.perf_counter() - start, driver.env_seconds, time.perf_counter()
+    states, _, _ = driver.advance(states, iterations - 1)
+    jax.block_until_ready(states)
+    seconds, inside = time.perf_counter() - middle, driver.env_seconds - inside
+    driver.close()
+    steps = (iterations - 1) * task.num_envs * task.rollout
+    return {
+        "compile_seconds": build + max(0.0, first - seconds / (iterations - 1)), "run_seconds": seconds, "steps": steps,
+        "steps_per_second": steps / seconds, "seconds_per_step": seconds / steps, "env_share": inside / seconds,
+    }  # fmt: skip
+
+
+def updates(task: tasks.SAC, seed: int) -> dict:
+    env = operant.make(task.env)
+    learner = SAC(
+        rollout=1, gradient_steps=1, batch=task.batch, capacity=task.capacity, learning_starts=task.warm_up,
+        lr=task.lr, discount=task.discount, tau=task.tau, hidden=task.hidden,
+    )  # fmt: skip
+    driver = engine(learner, env, 1, seed)
+    states, build = started(driver)
+    states, _, _ = driver.advance(states, task.warm_up + task.updates // 10)
+    jax.block_until_ready(states)
+    before, start = int(states.learner.networks.count[0]), time.perf_counter()
+    states, _, _ = driver.advance(states, task.updates)
+    count = int(states.learner.networks.count[0]) - before
+    seconds = time.perf_counter() - start
+    rate, gflops = count / seconds, matmul(task.batch, task.hidden[0])
+    return {
+        "compile_seconds": build, "run_seconds": seconds, "steps": count, "updates_per_second": rate,
+        "matmul_gflops": gflops, "matmul_share": rate * task.flops() / 1e9 / gflops,
+    }  # fmt: skip
+
+
+def matmul(batch: int, width: int) -> float:
+    """GFLOP/s of (batch, width) × (width, width), the best of five."""
+    repeats = int(2e9 / (2 * batch * width * width))
+    chain = jax.jit(lambda x, w: jax.lax.fori_loop(0, repeats, lambda _, x: x @ w, x))
+    x, w = jax.random.normal(jax.random.key(0), (batch, width)), jnp.eye(width)
+    times = []
+    for _ in range(6):
+        start = time.perf_counter()
+        jax.block_until_ready(chain(x, w))
+        times.append(time.perf_counter() - start)
+    return repeats * 2 * batch * width * width / min(times) / 1e9
+
+
+def main() -> None:
+    imported = tasks.clock()
+    name, seed = tasks.arguments()
+    task = tasks.TASKS[name]
+    if isinstance(task, tasks.SAC):
+        measured = updates(task, seed)
+    elif task.target is not None:
+        measured = to_target(task, seed)
+    elif name.startswith("compile"):
+        env = operant.make(task.env)
+        _, build = started(engine(ppo(task, env.spec.action), env, task.num_envs, seed, task.seeds))
+        measured = {"compile_seconds": build}
+    elif task is tasks.HOPPER:
+        measured = host(task, seed)
+    else:
+        measured = throughput(task, seed)
+    tasks.report("operant", name, seed, import_seconds=imported, **measured)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""The tasks every peer runs with the same numbers, and the one JSON line each of them prints. Standard library only.
+
+Networks are two separate MLPs, 64×64 tanh, for policy and value. Losses are written as
+
+    −E[min(ρ Â, clip(ρ) Â)] + value_weight · E[(V − G)²] − entropy · E[H]
+
+so that a peer whose value loss carries its own ½ doubles its coefficient. Known, unremovable differences: rejax always
+clips the value's movement by the ratio's clip range, clips gradients element by element, and counts a truncation as a
+termination; Pendulum and Hopper therefore run with normalised rewards in every peer, where a clipped value can follow.
+"""
+
+import dataclasses
+import json
+import os
+import resource
+import sys
+import time
+
+START = float(os.environ.get("BENCH_T0", time.time()))
+"""When the process was started: the driver's clock if it says so, this import's otherwise."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PPO:
+    """Proximal policy optimisation on one environment."""
+
+    env: str
+    num_envs: int
+    rollout: int
+    """Steps a rollout, in each environment."""
+    minibatches: int
+    epochs: int
+    lr: float
+    discount: float
+    trace: float
+    normalise: bool
+    """Observations by running moments, rewards by the deviation of the discounted return."""
+    clip_value: bool
+    """Whether the value's movement is clipped by `clip`."""
+    budget: int
+    """Environment steps after which a run gives up, or ends."""
+    target: float | None = None
+    """Mean evaluation return at which the clock stops; None: the whole budget is run, without evaluations."""
+    every: int = 0
+    """Environment steps between two evaluations."""
+    episodes: int = 10
+    """Fresh episodes an evaluation, greedy."""
+    seeds: int = 1
+    clip: float = 0.2
+    entropy: float = 0.0
+    value_weight: float = 0.5
+    max_grad_norm: float = 0.5
+    hidden: tuple[int, ...] = (64, 64)
+    std: float = 1.0
+    """Initial standard deviation of continuous actions, in the environment's units."""
+
+    @property
+    def batch(self) -> int:
+        return self.num_envs * self.rollout // self.minibatches
+
+
+@dataclasses.dataclass(frozen=True)
+class SAC:
+    """Soft actor-critic on Pendulum-v1, one environment step and one update in turn."""
+
+    hidden: tuple[int, ...]
+    updates: int
+    """Updates measured, after `warm`."""
+    env: str = "Pendulum-v1"
+    batch: int = 256
+    lr: float = 3e-4
+    discount: float = 0.99
+    tau: float = 0.005
+    capacity: int = 100_000
+    warm_up: int = 1_000
+    """Environment steps before the first update."""
+    obs: int = 3
+    action: int = 1
+
+    def flops(self) -> float:
+        """Multiply-adds of the matrix products of one update, times two; everything else is left out.
+
+        Forward passes: actor on successors, actor on observations, two target critics, two critics twice. Backward:
+        weights of actor and critics; inputs of all layers but the first, and in the policy's loss the critics' actions.
+        """
+        layers = lambda *sizes: [a * b for a, b in zip(sizes[:-1], sizes[1:], strict=True)]
+        actor = layers(self.obs, *self.hidden, 2 * self.action)
+        critic = layers(self.obs + self.action, *self.hidden, 1)
+        a, c = sum(actor), sum(critic)
+        targets = a + 2 * c
+        critics = 2 * (c + c + (c - critic[0]))
+        policy = a + a + (a - actor[0]) + 2 * (c + c - critic[0] + self.action * self.hidden[0])
+        return 2.0 * self.batch * (targets + critics + policy)
+
+
+CARTPOLE = PPO(
+    env="CartPole-v1", num_envs=8, rollout=32, minibatches=1, epochs=20, lr=1e-3, discount=0.98, trace=0.8,
+    normalise=False, clip_value=False, budget=200_192, target=475.0, every=5_120,
+)  # fmt: skip
+"""rl-baselines3-zoo's settings for CartPole-v1, with a constant step size and clip range (rejax has no schedules)."""
+
+PENDULUM = PPO(
+    env="Pendulum-v1", num_envs=8, rollout=128, minibatches=16, epochs=10, lr=1e-3, discount=0.9, trace=0.95,
+    normalise=True, clip_value=True, budget=204_800, target=-200.0, every=10_240,
+)  # fmt: skip
+
+HOPPER = PPO(
+    env="Hopper-v5", num_envs=8, rollout=256, minibatches=32, epochs=10, lr=3e-4, discount=0.99, trace=0.95,
+    normalise=True, clip_value=True, budget=20_480,
+)  # fmt: skip
+
+TASKS: dict[str, PPO | SAC] = {
+    "cartpole": CARTPOLE,
+    "pendulum": PENDULUM,
+    "seeds-1": dataclasses.replace(CARTPOLE, target=None, budget=102_400),
+    "seeds-8": dataclasses.replace(CARTPOLE, target=None, budget=25_600, seeds=8),
+    "compile-1": dataclasses.replace(CARTPOLE, target=None, budget=256),
+    "compile-8": dataclasses.replace(CARTPOLE, target=None, budget=256, seeds=8),
+    "sac-256": SAC(hidden=(256, 256), updates=1_000),
+    "sac-64": SAC(hidden=(64, 64), updates=4_000),
+    "hopper": HOPPER,
+}
+"""`seeds-*`: throughput of a fixed budget a seed. `compile-*`: the training chunk, without evaluation."""
+
+
+def clock() -> float:
+    """Seconds since the process was started, imports included."""
+    return time.time() - START
+
+
+def report(peer: str, task: str, seed: int, **measured: float | None) -> None:
+    """Print the one line the driver reads; what a peer does not measure is null."""
+    line = dict.fromkeys(
+        ("import_seconds", "trace_seconds", "compile_seconds", "run_seconds", "steps", "steps_per_second",
+         "time_to_target", "steps_to_target", "final_return", "updates_per_second", "matmul_gflops", "matmul_share",
+         "env_share", "seconds_per_step")
+    )  # fmt: skip
+    unknown = set(measured) - set(line)
+    if unknown:
+        raise KeyError(f"expected measurements of {sorted(line)}; got {sorted(unknown)}. Add them to tasks.report.")
+    line |= measured
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # KiB on Linux
+    print(json.dumps({"peer": peer, "task": task, "seed": seed, "seconds_total": clock(), **line, "peak_rss_mb": peak}))
+
+
+def arguments() -> tuple[str, int]:
+    """`TASK --seed N` from the command line."""
+    usage = f"expected: python {sys.argv[0]} TASK [--seed N], with TASK one of {', '.join(TASKS)}"
+    words = sys.argv[1:]
+    seed = 0
+    if "--seed" in words:
+        at = words.index("--seed")
+        seed = int(words[at + 1])
+        del words[at : at + 2]
+    if len(words) != 1 or words[0] not in TASKS:
+        raise SystemExit(f"{usage}; got {' '.join(sys.argv[1:]) or 'nothing'}")
+    return words[0], seed
