@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from operant.core import AbstractEnv, AbstractHostEnv, AbstractLearner, EnvSpec, Intent, Transition
+from operant.core import AbstractEnv, AbstractHostEnv, AbstractLearner, EnvSpec, Intent, Step, Transition
 from operant.errors import SpecError
 from operant.loops.iteration import Tally, TrainState, acting_keys, iterate, learn
 from operant.loops.rollout import act, carries, where
@@ -152,11 +152,13 @@ class HostEngine(_Engine):
 
     def start(self) -> TrainState:
         n = self.spec.num_envs
+        self._start = np.zeros((self.members, n), bool)
+        self.close()
         self.host = self.env.open(self.members * n)
         seed = int(np.asarray(jax.random.key_data(self.keys[0])).ravel()[-1] % (2**31 - 1))
         obs = self.host.reset(seed=seed)
         parts = jax.jit(jax.vmap(lambda key: jax.random.split(key, 5)))(self.keys)
-        return self._begin(parts, (), self._split(obs))
+        return self._begin(parts[:, :4], (), self._split(obs))
 
     def _split(self, tree: Any) -> Any:
         """(S·N, …) → (S, N, …)."""
@@ -190,7 +192,6 @@ class HostEngine(_Engine):
 
         spread = over_seeds(update, self.members)
         self._update = jax.jit(lambda arrays, states, batch: spread((arrays, states, batch), ()), donate_argnums=(1,))
-        self._start = np.zeros((self.members, N), bool)
 
     def advance(self, states: TrainState, n: int) -> tuple[TrainState, np.ndarray, np.ndarray]:
         first = int(np.asarray(states.iteration)[0]) // self.window
@@ -207,23 +208,26 @@ class HostEngine(_Engine):
         return states, sums, counts
 
     def _iterate(self, states: TrainState) -> tuple[TrainState, np.ndarray]:
-        T = self.learner.rollout
+        T, fold = self.learner.rollout, (self.members, self.spec.num_envs)
         policy = self._policy((self.arrays, states), ())
         keys = self._keys(states.key, states.iteration)
         obs, carry, start = jax.device_get(states.obs), states.carry, self._start
-        rows: list[Transition] = []
+        rows: list[list[np.ndarray]] = []  # leaves of a Transition; the module itself is made once, at the end
         for t in range(T):
             action, extras, carry = self._act(policy, obs, carry, start, keys, t)
-            action, extras = jax.device_get((action, extras))
+            action = jax.tree.map(np.asarray, action)
+            flat = action.reshape(-1, *action.shape[2:])
             before = time.perf_counter()
-            flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), action)
             s = self.host.step(flat)
             self.env_seconds += time.perf_counter() - before
-            s = self._split(s)
-            rows.append(Transition(obs, action, s.reward, s.terminated, s.truncated, s.final_obs, extras))
-            obs, start = s.obs, s.terminated | s.truncated
+            new_obs, reward, terminated, truncated, final_obs = _parts(s, fold)
+            parts = (obs, action, reward, terminated, truncated, final_obs, extras)
+            leaves, structure = jax.tree_util.tree_flatten(parts)
+            rows.append(leaves)
+            obs, start = new_obs, terminated | truncated
         self._start = start
-        batch = jax.tree.map(lambda *x: np.stack(x, axis=1), *rows)  # (S, T, N, …)
+        stacked = [np.stack([np.asarray(x) for x in column], axis=1) for column in zip(*rows, strict=True)]
+        batch = Transition(*jax.tree_util.tree_unflatten(structure, stacked))  # (S, T, N, …)
         states = eqx.tree_at(lambda s: (s.obs, s.carry), states, place((obs, carry), self.members))
         states, values = self._update(self.arrays, states, place(batch, self.members))
         return states, np.asarray(values)
@@ -233,6 +237,12 @@ class HostEngine(_Engine):
         envs = self.host.snapshot()
         return None if envs is None else {"envs": envs, "start": self._start.tolist()}
 
+    def new_episodes(self, states: TrainState) -> TrainState:
+        """The states with fresh episodes in every environment: what is left where they cannot be restored."""
+        fresh = self.start()
+        self._start = np.ones_like(self._start)
+        return eqx.tree_at(lambda s: (s.obs, s.tally), states, (fresh.obs, fresh.tally))
+
     def restore(self, snapshot: Any) -> None:
         self.host.restore(snapshot["envs"])
         self._start = np.asarray(snapshot["start"], bool)
@@ -240,6 +250,14 @@ class HostEngine(_Engine):
     def close(self) -> None:
         if hasattr(self, "host"):
             self.host.close()
+
+
+def _parts(s: Step, fold: tuple[int, int]) -> tuple[Any, ...]:
+    """A host environment's answer (S·N, …) as (S, N, …), part by part."""
+    split = lambda x: x.reshape(*fold, *x.shape[1:])
+    if isinstance(s.obs, np.ndarray):  # the hot path: no tree to walk
+        return tuple(split(x) for x in (s.obs, s.reward, s.terminated, s.truncated, s.final_obs))
+    return tuple(jax.tree.map(split, x) for x in (s.obs, s.reward, s.terminated, s.truncated, s.final_obs))
 
 
 def _stack(trees: list[Any]) -> Any:

@@ -58,27 +58,32 @@ def act(policy: AbstractPolicy, obs: Obs, carry: Carry, keys: PRNGKeyArray | Non
     return jax.vmap(lambda o, c, k: policy(o, c, key=k))(obs, carry, keys)
 
 
-def rollout_keys(key: PRNGKeyArray, steps: int, n: int) -> tuple[PRNGKeyArray, PRNGKeyArray]:
-    """Keys (T, N) for the policy and for the environment: the same ones on the JAX and the host path."""
-    keys = jax.random.split(key, (2, steps, n))
-    return keys[0], keys[1]
+def rollout_keys(key: PRNGKeyArray, steps: int, n: int) -> tuple[PRNGKeyArray, ...]:
+    """Keys (T, N) for the policy, the environment's own noise, and the starts of new episodes."""
+    keys = jax.random.split(key, (3, steps, n))
+    return keys[0], keys[1], keys[2]
 
 
 def collect(
-    env: AbstractEnv, policy: AbstractPolicy, env_state: Any, obs: Obs, carry: Carry, keys: tuple[Any, Any]
+    env: AbstractEnv, policy: AbstractPolicy, env_state: Any, obs: Obs, carry: Carry, keys: tuple[Any, Any, Any]
 ) -> tuple[tuple[Any, Obs, Carry], Transition]:
-    """Act in N environments for T steps; returns the new `(env_state, obs, carry)` and the rollout (T, N)."""
+    """Act in N environments for T steps; returns the new `(env_state, obs, carry)` and the rollout (T, N).
 
-    def step(state: Any, keys: Any) -> tuple[Any, Transition]:
+    `keys` are as `rollout_keys` gives them; None for the policy's is greedy.
+    """
+
+    def step(state: Any, now: Any) -> tuple[Any, Transition]:
         env_state, obs, carry = state
-        policy_keys, env_keys = keys
+        policy_keys, env_keys, fresh = now
         action, extras, carry = act(policy, obs, carry, policy_keys)
-        env_state, s = jax.vmap(lambda e, a, k: env.step(e, a, key=k))(env_state, action, env_keys)
+        env_state, s = jax.vmap(lambda e, a, f, k: env.step_into(e, a, f, key=k))(env_state, action, fresh, env_keys)
         t = Transition(obs, action, s.reward, s.terminated, s.truncated, s.final_obs, extras)
         carry = where(t.done, carries(policy, t.done.shape[0]), carry)
         return (env_state, s.obs, carry), t
 
-    return jax.lax.scan(step, (env_state, obs, carry), keys)
+    policy_keys, env_keys, reset_keys = keys
+    fresh = jax.vmap(jax.vmap(lambda k: env.initial(key=k)))(reset_keys)
+    return jax.lax.scan(step, (env_state, obs, carry), (policy_keys, env_keys, fresh))
 
 
 # --- evaluation -----------------------------------------------------------------------------------------------------
@@ -134,9 +139,9 @@ def _evaluate_jax(
 ) -> Episodes:
     reset_key, run_key = jax.random.split(key)
     env_state, obs = jax.vmap(lambda k: env.reset(key=k))(jax.random.split(reset_key, episodes))
-    policy_keys, env_keys = rollout_keys(run_key, limit, episodes)
+    policy_keys, env_keys, reset_keys = rollout_keys(run_key, limit, episodes)
     start = (env_state, obs, carries(policy, episodes))
-    _, ts = collect(env, policy, *start, (None if deterministic else policy_keys, env_keys))
+    _, ts = collect(env, policy, *start, (None if deterministic else policy_keys, env_keys, reset_keys))
     return _episodes(jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), ts))
 
 
@@ -150,29 +155,29 @@ def _episodes(ts: Transition) -> Episodes:
 
 @partial(jax.jit, static_argnums=(0, 4))
 def _act_host(
-    structure: Any, policy_leaves: list, obs: Obs, carry: Carry, greedy: bool, start: Array, key: PRNGKeyArray, t: int
-):
-    policy = eqx.combine(jax.tree_util.tree_unflatten(structure[0], policy_leaves), structure[1])
+    fixed: Any, arrays: list, obs: Obs, carry: Carry, greedy: bool, start: Array, key: PRNGKeyArray, t: int
+) -> tuple[Any, dict, Carry]:
+    structure, others = fixed
+    leaves = [b if a is None else a for a, b in zip(arrays, others, strict=True)]
+    policy = jax.tree_util.tree_unflatten(structure, leaves)
     n = start.shape[0]
     carry = where(start, carries(policy, n), carry)
     keys = None if greedy else jax.random.split(jax.random.fold_in(key, t), n)
     return act(policy, obs, carry, keys)
 
 
-class _Static:
-    """A hashable stand-in for a pytree's static part, so that jit can compare it."""
-
-    def __init__(self, tree: Any):
-        self.arrays, self.rest = eqx.partition(tree, eqx.is_array)
-        self.structure = jax.tree_util.tree_structure(self.arrays)
-        self.leaves = jax.tree_util.tree_leaves(self.arrays)
+def _parts(policy: AbstractPolicy) -> tuple[Any, list]:
+    """What of a policy is fixed when it is compiled (hashable), and its arrays."""
+    leaves, structure = jax.tree_util.tree_flatten(policy)
+    arrays = [x if eqx.is_array(x) else None for x in leaves]
+    return (structure, tuple(None if eqx.is_array(x) else x for x in leaves)), arrays
 
 
 def _evaluate_host(
     policy: AbstractPolicy, env: AbstractHostEnv, episodes: int, limit: int, deterministic: bool, key: PRNGKeyArray
 ) -> Episodes:
     n = min(episodes, 16)
-    parts = _Static(policy)
+    fixed, arrays = _parts(policy)
     host = env.open(n)
     finished: list[Transition] = []
     try:
@@ -182,8 +187,7 @@ def _evaluate_host(
         quota = np.array([episodes // n + (i < episodes % n) for i in range(n)])
         t = 0
         while quota.any():
-            structure = (parts.structure, parts.rest)
-            action, extras, carry = _act_host(structure, parts.leaves, obs, carry, deterministic, done, key, t)
+            action, extras, carry = _act_host(fixed, arrays, obs, carry, deterministic, done, key, t)
             action, extras = jax.device_get((action, extras))
             s = host.step(action)
             done = s.terminated | s.truncated
@@ -245,9 +249,8 @@ def predict(
     start = np.zeros(n, bool) if episode_start is None else np.broadcast_to(np.asarray(episode_start, bool), (n,))
     if carry is None:
         carry = carries(policy, n)
-    parts = _Static(policy)
+    fixed, arrays = _parts(policy)
     key = jax.random.key(0) if key is None else key
-    structure = (parts.structure, parts.rest)
-    action, _, carry = _act_host(structure, parts.leaves, obs, carry, deterministic, start, key, 0)
+    action, _, carry = _act_host(fixed, arrays, obs, carry, deterministic, start, key, 0)
     action = np.asarray(action)
     return (action if batched else action[0]), carry
