@@ -1,0 +1,194 @@
+"""How often are observations and actions at their limits, where a sensor says nothing more and a motor gives no more?
+
+Shares of steps, an element at a time:
+
+    observation   x ≤ low or x ≥ high (to a millionth of the range), where the bound is finite
+    normalised    |z| ≥ c: beyond what the policy's normaliser, frozen after training, lets through (c = 10)
+    action        |a − bound| ≤ near·(high − low): bang-bang, the share at either bound
+
+*Concern* where the largest share of one of the three is above its limit, *fails* where every element of the action
+stays at one and the same bound in `stuck` of all steps: such a policy does not control. *Holds* otherwise. Value and
+limit are those of the share that is largest relative to its limit; which element that is, the words say.
+
+Left out: observations that are never between their bounds (flags, one-hot codes, action masks) and bytes (images), for
+there a bound is a value as any other; discrete actions, which have none.
+
+Reference: Seyde et al. 2021, Is Bang-Bang Control All You Need?, 2111.02552 (learned policies act at their bounds, and
+often lose nothing by it: hence concern, not failure).
+Deviations from the paper: limits are ours.
+
+>>> Saturation().action_limit
+0.5
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from operant.audits import _measures as m
+from operant.core import AbstractAudit, Box, Card, Composite, Finding, Space, Subject, Verdict
+from operant.math.running import Moments
+from operant.nn import Normaliser
+
+CLIP = 10.0
+"""Standard deviations at which `nn.Normaliser` clips."""
+
+
+class Measure(NamedTuple):
+    """The share of steps at a limit, of the element of which it is largest."""
+
+    what: str
+    limit: float
+    episodes: list[np.ndarray]
+    """Share of each episode's steps, (n,) a seed."""
+
+
+class Saturation(AbstractAudit):
+    """Do observations or actions sit at their bounds? (See the module's docstring.)"""
+
+    observation_limit: float = 0.05
+    """Largest share of steps an observation may be at a bound."""
+    normalised_limit: float = 0.01
+    """Largest share of steps a normalised observation may be clipped."""
+    action_limit: float = 0.5
+    """Largest share of steps an action may be at a bound."""
+    near: float = 0.01
+    """How far from a bound an action still counts as at it (share of the range)."""
+    stuck: float = 0.99
+    """Share of steps at one bound from which an action counts as constant."""
+    level: float = 0.95
+    """Probability the interval is to cover, in (0, 1)."""
+    resamples: int = 2000
+    """Bootstrap resamples."""
+
+    needs: ClassVar[frozenset[str]] = frozenset({"episodes"})
+    card: ClassVar[Card] = Card(
+        "Seyde et al. 2021, Is Bang-Bang Control All You Need?", "2111.02552", "audit", ("env",)
+    )
+
+    def __check_init__(self) -> None:
+        for name in ("observation_limit", "normalised_limit", "action_limit", "near", "stuck", "level"):
+            m.check_share(f"Saturation.{name}", getattr(self, name))
+
+    def __call__(self, subject: Subject, *, key: PRNGKeyArray) -> Finding:
+        said = m.scale_words([e.lengths for e in subject.episodes])
+        n = sum(len(e.lengths) for e in subject.episodes)
+        spec = subject.env.spec if subject.env is not None else subject.policies[0].spec if subject.policies else None
+        if spec is None:
+            why = "the bounds are not known: give env=…, or policies with a spec."
+            return m.finding(self, Verdict.unknown, why, n=n)
+        action = spec.action if isinstance(spec.action, Box) and spec.action.bounded else None
+        measures = [*self._observations(subject, spec.obs), *self._normalised(subject, spec.obs)]
+        stuck, switching = False, 0.0
+        if action is not None:
+            measure, stuck, switching = self._actions(subject, action)
+            measures.append(measure)
+        if not measures:
+            why = f"{said}: nothing has finite bounds between which it moves, and the policy normalises nothing."
+            return m.finding(self, Verdict.unknown, why, n=n)
+        rng = m.generator(key)
+        found = [m.interval_of_mean(x.episodes, self.level, self.resamples, rng) for x in measures]
+        ranked = sorted(zip(found, measures, strict=True), key=lambda pair: pair[0].value / pair[1].limit)
+        largest, measure = ranked[-1]
+        over = [f"{x.what} at {f.value:.0%} of steps (limit {x.limit:.0%})" for f, x in ranked if f.value > x.limit]
+        arrays = {x.what: np.concatenate(x.episodes) for x in measures}
+        tell = lambda verdict, why: m.finding(
+            self, verdict, f"{said}: {why}", largest, n=n, limit=measure.limit, arrays=arrays
+        )
+        if stuck:
+            return tell(Verdict.fails, "the action stays at one bound throughout: the policy does not control.")
+        if over:
+            jumps = f"; actions jump from bound to bound at {switching:.0%} of steps" if switching >= 0.01 else ""
+            return tell(Verdict.concern, f"{'; '.join(reversed(over))}{jumps}.")
+        most = f"{measure.what} at {largest.value:.1%} of steps (limit {measure.limit:.0%})"
+        return tell(Verdict.holds, f"little is at its bounds: most of all {most}.")
+
+    def _observations(self, subject: Subject, space: Space) -> Iterator[Measure]:
+        best: tuple[float, Measure] | None = None
+        for name, box in boxes(space).items():
+            low, high = (b.ravel().astype(float) for b in box.bounds())
+            near = 1e-6 * np.where(np.isfinite(high - low), high - low, 1.0)
+            bounded = np.isfinite(low) | np.isfinite(high)
+            at = [(x <= low + near) | (x >= high - near) for x in flat(subject, name)]
+            masks = [np.asarray(e.mask) for e in subject.episodes]
+            share = sum(a[k].sum(axis=0) for a, k in zip(at, masks, strict=True)) / sum(k.sum() for k in masks)
+            if not bounded.any() or np.all(share == 1.0):  # never between its bounds: a code, not a measurement
+                continue
+            share = np.where(bounded, share, -1.0)
+            i = int(share.argmax())
+            if best is None or share[i] > best[0]:
+                what = f"observation {label(name, box, i)} at a bound"
+                best = share[i], Measure(what, self.observation_limit, per_episode(at, masks, i))
+        if best is not None:
+            yield best[1]
+
+    def _normalised(self, subject: Subject, space: Space) -> Iterator[Measure]:
+        masks = [np.asarray(e.mask) for e in subject.episodes]
+        is_one = lambda x: isinstance(x, Normaliser)
+        found = [[x for x in jax.tree.leaves(p, is_leaf=is_one) if is_one(x)][:1] for p in subject.policies]
+        if len(found) != len(masks) or not all(found):
+            return
+        best: tuple[float, Measure] | None = None
+        for name, box in boxes(space).items():
+            moments = [f[0].moments[name].moments if name else f[0].moments for f in found]
+            if not all(isinstance(x, Moments) and x.mean.shape == box.shape for x in moments):
+                continue
+            clipped = []
+            for part, x in zip(moments, flat(subject, name), strict=True):
+                mean, variance = (np.asarray(q, float).ravel() for q in (part.mean, part.variance))
+                clipped.append(np.abs(x - mean) >= CLIP * np.sqrt(variance + 1e-8))
+            share = sum(c[k].sum(axis=0) for c, k in zip(clipped, masks, strict=True)) / sum(k.sum() for k in masks)
+            i = int(share.argmax())
+            if best is None or share[i] > best[0]:
+                what = f"observation {label(name, box, i)} beyond what training showed"
+                best = share[i], Measure(what, self.normalised_limit, per_episode(clipped, masks, i))
+        if best is not None:
+            yield best[1]
+
+    def _actions(self, subject: Subject, box: Box) -> tuple[Measure, bool, float]:
+        """The most saturated element; whether all stay at one bound; how often an element jumps between bounds."""
+        low, high = (b.ravel().astype(float) for b in box.bounds())
+        near = self.near * (high - low)
+        masks = [np.asarray(e.mask) for e in subject.episodes]
+        actions = [np.asarray(e.transitions.action, float) for e in subject.episodes]
+        actions = [a.reshape(*a.shape[:2], -1) for a in actions]
+        lows, highs = [a <= low + near for a in actions], [a >= high - near for a in actions]
+        steps = sum(k.sum() for k in masks)
+        total = lambda at: sum(a[k].sum(axis=0) for a, k in zip(at, masks, strict=True)) / steps
+        stuck = bool(np.all(np.maximum(total(lows), total(highs)) >= self.stuck))
+        at = [a | b for a, b in zip(lows, highs, strict=True)]
+        i = int(total(at).argmax())
+        jumps = [
+            ((a[:, :-1] & b[:, 1:]) | (b[:, :-1] & a[:, 1:]))[k[:, 1:]].sum(axis=0)
+            for a, b, k in zip(lows, highs, masks, strict=True)
+        ]
+        switching = float(np.max(sum(jumps) / max(steps, 1)))
+        what = f"action {label('', box, i)} at a bound"
+        return Measure(what, self.action_limit, per_episode(at, masks, i)), stuck, switching
+
+
+def boxes(space: Space) -> dict[str, Box]:
+    """The float boxes of a space by entry; the name is empty where there is only one."""
+    entries = space.spaces if isinstance(space, Composite) else (("", space),)
+    return {name: s for name, s in entries if isinstance(s, Box) and s.dtype.startswith("float")}
+
+
+def flat(subject: Subject, name: str) -> list[np.ndarray]:
+    """Observations (n, T, d) a seed."""
+    pick: Any = lambda obs: obs[name] if name else obs
+    parts = [np.asarray(pick(e.transitions.obs), float) for e in subject.episodes]
+    return [x.reshape(*x.shape[:2], -1) for x in parts]
+
+
+def label(name: str, box: Box, i: int) -> str:
+    """What an element is called."""
+    word = box.names[i] if box.names else f"{i}"
+    return f"{name}.{word}" if name else word
+
+
+def per_episode(at: Sequence[np.ndarray], masks: Sequence[np.ndarray], i: int) -> list[np.ndarray]:
+    """Share of each episode's own steps at which element i is at a limit, (n,) a seed."""
+    return [(a[..., i] & k).sum(axis=1) / np.maximum(k.sum(axis=1), 1) for a, k in zip(at, masks, strict=True)]
