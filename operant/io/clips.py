@@ -72,7 +72,7 @@ def median_and_worst(
     env: AbstractEnv | AbstractHostEnv,
     *,
     key: PRNGKeyArray,
-    episodes: int = 16,
+    episodes: int = 8,
     max_steps: int | None = None,
     greedy: bool = True,
 ) -> dict[str, Clip]:
@@ -143,7 +143,7 @@ def _play(
                 frames.append(_small(np.asarray(host.render()[0]), SIDE))
                 if len(frames) == 2 * MOST_FRAMES:  # a long episode must not fill the memory
                     frames, every = frames[::2], 2 * every
-            now = None if greedy else jax.random.fold_in(key, t)
+            now = key if greedy else jax.random.fold_in(key, t)  # unread if greedy, but made anew if not given
             action, carry = policy.predict(obs, carry, deterministic=greedy, key=now)
             step = host.step(action)
             total, t, obs = total + float(step.reward[0]), t + 1, step.obs
