@@ -89,7 +89,9 @@ def median_and_worst(
     else:
         played = [_play(policy, env, k, limit, greedy, render=False) for k in keys]
         returns = np.array([x.episode_return for x in played])
-        show = lambda k: _play(policy, env, keys[k], limit, greedy, render=True)  # the same seed: the same episode
+        # The same seed gives the same episode; its length is known by now, so only what will be shown is drawn.
+        every = lambda k: -(-played[k].length // MOST_FRAMES)
+        show = lambda k: _play(policy, env, keys[k], limit, greedy, render=True, every=every(k))
     order = np.argsort(returns, kind="stable")
     return {"median": show(int(order[(len(order) - 1) // 2])), "worst": show(int(order[0]))}
 
@@ -130,11 +132,18 @@ def _draw(env: AbstractEnv, inner: Any, length: int) -> Frames:
 
 
 def _play(
-    policy: AbstractPolicy, env: AbstractHostEnv, key: PRNGKeyArray, limit: int, greedy: bool, *, render: bool
+    policy: AbstractPolicy,
+    env: AbstractHostEnv,
+    key: PRNGKeyArray,
+    limit: int,
+    greedy: bool,
+    *,
+    render: bool,
+    every: int = 1,
 ) -> Clip:
     """One episode of a host environment. What follows the last step is the next episode, so it is not shown."""
     host = env.open(1, render=render)
-    frames, every, total, t = [], 1, 0.0, 0
+    frames, total, t = [], 0.0, 0
     try:
         obs = host.reset(seed=int(jax.random.randint(key, (), 0, 2**31 - 1)))
         carry = None
