@@ -75,10 +75,11 @@ class Tracked(gym.Wrapper):
         self.observation_space = to_gymnasium(self.ours)
         self.box = isinstance(self.raw, gym.spaces.Box)
         self.fits = (self.raw.shape, self.raw.dtype)  # kept: a space's `shape` is a call
+        self.arrays = isinstance(env.action_space, gym.spaces.Box)
         self.first_seed: int | None = None  # the last seed ever given
         self.seed: int | None = None  # the seed of the last reset
         self.before: Any = None  # the generator's state just before the last reset
-        self.actions: list[np.ndarray] | None = None
+        self.actions: Any = None  # a list since the first reset
         self.total = 0.0
         self.obs: Any = None
 
@@ -128,7 +129,8 @@ class Tracked(gym.Wrapper):
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict]:
         answer = None
         try:
-            self.actions.append(action.copy())  # an environment may write into its action
+            # an environment may write into an array it is given, not into a number
+            self.actions.append(action.copy() if self.arrays else action)
             answer = self.env.step(action)
             obs, reward, terminated, truncated, _ = answer
             reward = float(reward)
@@ -160,7 +162,7 @@ class Tracked(gym.Wrapper):
     def _blank(self) -> Any:
         return blank(self.ours)
 
-    def _generator(self) -> dict | None:
+    def _generator(self) -> Any:
         """The state of the generator all of Gymnasium's own randomness comes from; None if there is none."""
         generator = getattr(self.env.unwrapped, "np_random", None)
         return generator.bit_generator.state if isinstance(generator, np.random.Generator) else None

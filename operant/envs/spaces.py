@@ -33,7 +33,7 @@ def _bound(values: np.ndarray) -> float | tuple[float, ...]:
     return tuple(float(x) for x in flat)
 
 
-def from_gymnasium(space: gs.Space) -> Space:
+def from_gymnasium(space: Any) -> Space:
     """The observation space a Gymnasium space stands for.
 
     Raises SpecError for spaces of no fixed size (Text, Sequence, Graph, …), naming which and what to do.
@@ -63,7 +63,7 @@ def from_gymnasium(space: gs.Space) -> Space:
     )
 
 
-def action_from_gymnasium(space: gs.Space) -> Box | Discrete:
+def action_from_gymnasium(space: Any) -> Box | Discrete:
     """The action space a Gymnasium space stands for: `Discrete`, or a bounded `Box` of floats.
 
     Raises SpecError for anything else, naming what arrived and what to do.
@@ -95,7 +95,7 @@ def action_from_gymnasium(space: gs.Space) -> Box | Discrete:
     )
 
 
-def convert(space: gs.Space, obs: Any) -> Any:
+def convert(space: Any, obs: Any) -> Any:
     """A Gymnasium observation, with any leading axes, as a copy of ours: float32, uint8 (images), int32 or a dict."""
     match space:
         case gs.Box():
@@ -118,7 +118,7 @@ def convert(space: gs.Space, obs: Any) -> Any:
     raise SpecError(f"expected a space that from_gymnasium accepts; got {type(space).__name__}.")
 
 
-def flaw(space: gs.Space, obs: Any, path: str = "observation") -> str | None:
+def flaw(space: Any, obs: Any, path: str = "observation") -> str | None:
     """What is wrong with one raw observation's structure, shape or dtype, in words; None where it fits.
 
     Values are not looked at, except that Discrete observations must be in range. A float of another width and an
@@ -139,7 +139,7 @@ def flaw(space: gs.Space, obs: Any, path: str = "observation") -> str | None:
     if isinstance(space, gs.Discrete):
         return None if space.contains(obs) else f"expected {path} in {space}; got {obs!r}"
     named = isinstance(space, gs.Dict)
-    parts = space.spaces.items() if named else enumerate(space.spaces)
+    parts: Any = space.spaces.items() if named else enumerate(space.spaces)
     if named and not (isinstance(obs, dict) and set(obs) == set(space.spaces)):
         got = sorted(obs) if isinstance(obs, dict) else type(obs).__name__
         return f"expected {path} to be a dict of {sorted(space.spaces)}; got {got}"
@@ -156,8 +156,8 @@ class Actions:
     Raises EnvError for a wrong shape or dtype, NaN, or a value out of range by more than rounding (1e-6, clipped).
     """
 
-    def __init__(self, space: gs.Space, num_envs: int, name: str):
-        self.ours = action_from_gymnasium(space)
+    def __init__(self, space: Any, num_envs: int, name: str):
+        self.ours: Any = action_from_gymnasium(space)
         self.name = name
         self.shape = (num_envs, *space.shape)
         self.dtype = space.dtype
@@ -178,13 +178,14 @@ class Actions:
 
     def _integers(self, action: np.ndarray) -> np.ndarray:
         n = self.ours.n
-        # read as unsigned, a negative number is huge: one reduction checks both ends
-        if action.dtype.kind not in "iu" or (action.astype(np.int64).view(np.uint64) >= n).any():
+        counted = action.astype(np.int64) if action.dtype.kind in "iu" else None
+        # read as unsigned, a negative number is huge: one comparison checks both ends
+        if counted is None or (counted.view(np.uint64) >= n).any():
             raise EnvError(
                 f"expected integer actions 0 … {n - 1} for {self.name}; got {action.tolist()} ({action.dtype}). "
                 f"Choose among {n} actions counted from 0."
             )
-        return action.astype(self.dtype) + self.start
+        return (counted + self.start if self.start else counted).astype(self.dtype, copy=False)
 
     def _floats(self, action: np.ndarray) -> np.ndarray:
         if action.dtype.kind not in "fiu":
@@ -207,11 +208,9 @@ def stack(space: Space, rows: list[Any]) -> Any:
     """N observations of ours as one with a leading axis N."""
     if isinstance(space, Composite):
         return {name: stack(s, [row[name] for row in rows]) for name, s in space.spaces}
-    dtype = space.dtype if isinstance(space, Box) else "int32"
-    out = np.empty((len(rows), *(space.shape if isinstance(space, Box) else ())), dtype)
-    for i, row in enumerate(rows):
-        out[i] = row
-    return out
+    if isinstance(space, Discrete) or not space.shape:
+        return np.array(rows, getattr(space, "dtype", "int32"))
+    return np.concatenate(rows, dtype=space.dtype).reshape(len(rows), *space.shape)  # several times np.stack's rate
 
 
 def copy(obs: Any) -> Any:

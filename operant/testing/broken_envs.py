@@ -50,7 +50,7 @@ class Broken(gym.Env):
         self.walk, self.t, self.resets = np.zeros(4), 0, 0
         self.seen: list[Any] = []  # the actions that arrived in this episode
 
-    def _part(self, space: gs.Space) -> Any:
+    def _part(self, space: Any) -> Any:
         match space:
             case gs.Dict():
                 return {name: self._part(s) for name, s in space.spaces.items()}
