@@ -21,7 +21,7 @@ Deviations from the paper: limits are ours.
 0.5
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -30,6 +30,7 @@ from jaxtyping import PRNGKeyArray
 
 from operant.audits import _measures as m
 from operant.core import AbstractAudit, Box, Card, Composite, Finding, Space, Subject, Verdict
+from operant.errors import DataError
 from operant.math.running import Moments
 from operant.nn import Normaliser
 
@@ -92,82 +93,72 @@ class Saturation(AbstractAudit):
         rng = m.generator(key)
         found = [m.interval_of_mean(x.episodes, self.level, self.resamples, rng) for x in measures]
         ranked = sorted(zip(found, measures, strict=True), key=lambda pair: pair[0].value / pair[1].limit)
-        largest, measure = ranked[-1]
+        most, measure = ranked[-1]
         over = [f"{x.what} at {f.value:.0%} of steps (limit {x.limit:.0%})" for f, x in ranked if f.value > x.limit]
         arrays = {x.what: np.concatenate(x.episodes) for x in measures}
         tell = lambda verdict, why: m.finding(
-            self, verdict, f"{said}: {why}", largest, n=n, limit=measure.limit, arrays=arrays
+            self, verdict, f"{said}: {why}", most, n=n, limit=measure.limit, arrays=arrays
         )
         if stuck:
             return tell(Verdict.fails, "the action stays at one bound throughout: the policy does not control.")
         if over:
             jumps = f"; actions jump from bound to bound at {switching:.0%} of steps" if switching >= 0.01 else ""
             return tell(Verdict.concern, f"{'; '.join(reversed(over))}{jumps}.")
-        most = f"{measure.what} at {largest.value:.1%} of steps (limit {measure.limit:.0%})"
-        return tell(Verdict.holds, f"little is at its bounds: most of all {most}.")
+        why = (
+            f"little is at its bounds: {measure.what} at {most.value:.1%} of steps (limit {measure.limit:.0%}) is most."
+        )
+        return tell(Verdict.holds, why)
 
-    def _observations(self, subject: Subject, space: Space) -> Iterator[Measure]:
-        best: tuple[float, Measure] | None = None
+    def _observations(self, subject: Subject, space: Space) -> list[Measure]:
+        """The most saturated element of the observation, or nothing."""
+        found = []
         for name, box in boxes(space).items():
             low, high = (b.ravel().astype(float) for b in box.bounds())
             near = 1e-6 * np.where(np.isfinite(high - low), high - low, 1.0)
-            bounded = np.isfinite(low) | np.isfinite(high)
             at = [(x <= low + near) | (x >= high - near) for x in flat(subject, name)]
-            masks = [np.asarray(e.mask) for e in subject.episodes]
-            share = sum(a[k].sum(axis=0) for a, k in zip(at, masks, strict=True)) / sum(k.sum() for k in masks)
-            if not bounded.any() or np.all(share == 1.0):  # never between its bounds: a code, not a measurement
-                continue
-            share = np.where(bounded, share, -1.0)
-            i = int(share.argmax())
-            if best is None or share[i] > best[0]:
+            share = shares(at, subject)
+            bounded = np.isfinite(low) | np.isfinite(high)
+            if bounded.any() and not np.all(share == 1.0):  # always at a bound: a code, not a measurement
+                i = int(np.where(bounded, share, -1.0).argmax())
                 what = f"observation {label(name, box, i)} at a bound"
-                best = share[i], Measure(what, self.observation_limit, per_episode(at, masks, i))
-        if best is not None:
-            yield best[1]
+                found.append((share[i], Measure(what, self.observation_limit, per_episode(at, subject, i))))
+        return largest(found)
 
-    def _normalised(self, subject: Subject, space: Space) -> Iterator[Measure]:
-        masks = [np.asarray(e.mask) for e in subject.episodes]
+    def _normalised(self, subject: Subject, space: Space) -> list[Measure]:
+        """The element that the policies' normalisers clip most often, or nothing where they have none."""
         is_one = lambda x: isinstance(x, Normaliser)
-        found = [[x for x in jax.tree.leaves(p, is_leaf=is_one) if is_one(x)][:1] for p in subject.policies]
-        if len(found) != len(masks) or not all(found):
-            return
-        best: tuple[float, Measure] | None = None
+        normalisers = [[x for x in jax.tree.leaves(p, is_leaf=is_one) if is_one(x)][:1] for p in subject.policies]
+        if len(normalisers) != len(subject.episodes) or not all(normalisers):
+            return []
+        found = []
         for name, box in boxes(space).items():
-            moments = [f[0].moments[name].moments if name else f[0].moments for f in found]
+            moments = [x.moments[name].moments if name else x.moments for (x,) in normalisers]
             if not all(isinstance(x, Moments) and x.mean.shape == box.shape for x in moments):
                 continue
             clipped = []
             for part, x in zip(moments, flat(subject, name), strict=True):
                 mean, variance = (np.asarray(q, float).ravel() for q in (part.mean, part.variance))
                 clipped.append(np.abs(x - mean) >= CLIP * np.sqrt(variance + 1e-8))
-            share = sum(c[k].sum(axis=0) for c, k in zip(clipped, masks, strict=True)) / sum(k.sum() for k in masks)
+            share = shares(clipped, subject)
             i = int(share.argmax())
-            if best is None or share[i] > best[0]:
-                what = f"observation {label(name, box, i)} beyond what training showed"
-                best = share[i], Measure(what, self.normalised_limit, per_episode(clipped, masks, i))
-        if best is not None:
-            yield best[1]
+            what = f"observation {label(name, box, i)} beyond what training showed"
+            found.append((share[i], Measure(what, self.normalised_limit, per_episode(clipped, subject, i))))
+        return largest(found)
 
     def _actions(self, subject: Subject, box: Box) -> tuple[Measure, bool, float]:
         """The most saturated element; whether all stay at one bound; how often an element jumps between bounds."""
         low, high = (b.ravel().astype(float) for b in box.bounds())
         near = self.near * (high - low)
-        masks = [np.asarray(e.mask) for e in subject.episodes]
-        actions = [np.asarray(e.transitions.action, float) for e in subject.episodes]
-        actions = [a.reshape(*a.shape[:2], -1) for a in actions]
+        actions = steps_of(subject, lambda t: t.action, "actions")
         lows, highs = [a <= low + near for a in actions], [a >= high - near for a in actions]
-        steps = sum(k.sum() for k in masks)
-        total = lambda at: sum(a[k].sum(axis=0) for a, k in zip(at, masks, strict=True)) / steps
-        stuck = bool(np.all(np.maximum(total(lows), total(highs)) >= self.stuck))
+        stuck = bool(np.all(np.maximum(shares(lows, subject), shares(highs, subject)) >= self.stuck))
         at = [a | b for a, b in zip(lows, highs, strict=True)]
-        i = int(total(at).argmax())
-        jumps = [
-            ((a[:, :-1] & b[:, 1:]) | (b[:, :-1] & a[:, 1:]))[k[:, 1:]].sum(axis=0)
-            for a, b, k in zip(lows, highs, masks, strict=True)
-        ]
-        switching = float(np.max(sum(jumps) / max(steps, 1)))
-        what = f"action {label('', box, i)} at a bound"
-        return Measure(what, self.action_limit, per_episode(at, masks, i)), stuck, switching
+        i = int(shares(at, subject).argmax())
+        jumps = [np.zeros_like(a) for a in at]
+        for jump, a, b in zip(jumps, lows, highs, strict=True):
+            jump[:, 1:] = (a[:, :-1] & b[:, 1:]) | (b[:, :-1] & a[:, 1:])
+        measure = Measure(f"action {label('', box, i)} at a bound", self.action_limit, per_episode(at, subject, i))
+        return measure, stuck, float(shares(jumps, subject).max())
 
 
 def boxes(space: Space) -> dict[str, Box]:
@@ -178,17 +169,41 @@ def boxes(space: Space) -> dict[str, Box]:
 
 def flat(subject: Subject, name: str) -> list[np.ndarray]:
     """Observations (n, T, d) a seed."""
-    pick: Any = lambda obs: obs[name] if name else obs
-    parts = [np.asarray(pick(e.transitions.obs), float) for e in subject.episodes]
-    return [x.reshape(*x.shape[:2], -1) for x in parts]
+    return steps_of(subject, lambda t: t.obs[name] if name else t.obs, "observations")
+
+
+def steps_of(subject: Subject, pick: Callable[[Any], Any], what: str) -> list[np.ndarray]:
+    """What `pick` finds in the transitions, (n, T, d) a seed. Raises DataError where it is NaN or infinite."""
+    found = []
+    for i, e in enumerate(subject.episodes):
+        x = np.asarray(pick(e.transitions), float).reshape(*np.shape(e.mask), -1)
+        if bad := int(np.sum(~np.isfinite(x[np.asarray(e.mask)]).all(axis=-1))):
+            raise DataError(
+                f"expected finite {what}; seed {i} has NaN or infinity in {bad} of {int(np.sum(e.mask))} steps, so no "
+                "bound can be spoken of. Find where they stop being finite."
+            )
+        found.append(x)
+    return found
+
+
+def shares(at: Sequence[np.ndarray], subject: Subject) -> np.ndarray:
+    """Share of all steps at a limit, (d,)."""
+    masks = [np.asarray(e.mask) for e in subject.episodes]
+    return np.sum([a[k].sum(axis=0) for a, k in zip(at, masks, strict=True)], axis=0) / sum(k.sum() for k in masks)
+
+
+def per_episode(at: Sequence[np.ndarray], subject: Subject, i: int) -> list[np.ndarray]:
+    """Share of each episode's own steps at which element i is at a limit, (n,) a seed."""
+    masks = [np.asarray(e.mask) for e in subject.episodes]
+    return [(a[..., i] & k).sum(axis=1) / np.maximum(k.sum(axis=1), 1) for a, k in zip(at, masks, strict=True)]
+
+
+def largest(found: list[tuple[float, Measure]]) -> list[Measure]:
+    """The measure of the largest share, or none."""
+    return [max(found, key=lambda pair: pair[0])[1]] if found else []
 
 
 def label(name: str, box: Box, i: int) -> str:
     """What an element is called."""
     word = box.names[i] if box.names else f"{i}"
     return f"{name}.{word}" if name else word
-
-
-def per_episode(at: Sequence[np.ndarray], masks: Sequence[np.ndarray], i: int) -> list[np.ndarray]:
-    """Share of each episode's own steps at which element i is at a limit, (n,) a seed."""
-    return [(a[..., i] & k).sum(axis=1) / np.maximum(k.sum(axis=1), 1) for a, k in zip(at, masks, strict=True)]

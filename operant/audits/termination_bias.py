@@ -30,7 +30,7 @@ Deviations from the paper: it shows the bias by training on it; the share of the
 0.5
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import PRNGKeyArray
@@ -67,11 +67,15 @@ class TerminationBias(AbstractAudit):
 
     def __call__(self, subject: Subject, *, key: PRNGKeyArray) -> Finding:
         rng = m.generator(key)
-        intent, control = subject.intent, subject.control
+        intent: Any = subject.intent
+        control = subject.control
         masks = [np.asarray(e.mask) for e in (*subject.episodes, control)]
         lengths = [mask.sum(axis=1).astype(float) for mask in masks]
+        stated = m.rewards(subject, intent.reward, subject.reward_states, "the stated reward")
+        g, g0 = stated.returns("stated returns"), stated.control_returns("stated returns")
         said, n = m.scale_words(lengths[:-1]), sum(map(len, lengths[:-1]))
         arrays = {"lengths": np.concatenate(lengths[:-1]), "lengths_random": lengths[-1]}
+        arrays |= {"stated": np.concatenate(g), "stated_random": g0}
         tell = lambda verdict, why, found=None: m.finding(
             self, verdict, f"{said}: {why}", found, n=n, limit=self.limit, arrays=arrays
         )
@@ -84,9 +88,6 @@ class TerminationBias(AbstractAudit):
             )
             return tell(Verdict.holds, why, Interval(0.0, 0.0, 0.0))
 
-        stated = m.rewards(subject, intent.reward, subject.reward_states, "the stated reward")  # type: ignore[union-attr]
-        g, g0 = stated.returns("stated returns"), stated.control_returns("stated returns")
-        arrays |= {"stated": np.concatenate(g), "stated_random": g0}
         r2 = m.correlation(np.concatenate([*g, g0]), np.concatenate(lengths)) ** 2
         pairs = [np.stack([a, b], axis=1) for a, b in zip(g, lengths, strict=False)]
         pairs0 = [np.stack([g0, lengths[-1]], axis=1)]
@@ -109,9 +110,8 @@ class TerminationBias(AbstractAudit):
             why = f"{steps}; the stated reward takes both signs ({_POLE[sign]} at {signs:.0%} of steps only)."
             return tell(Verdict.holds, why)
         if found.high < self.limit:
-            return tell(
-                Verdict.holds, f"{explained}, less than {self.limit:.0%}: a constant does not explain it.", found
-            )
+            why = f"{explained}, less than {self.limit:.0%}: a constant does not explain it."
+            return tell(Verdict.holds, why, found)
         everywhere = np.concatenate([*paid[0], *paid[1]])
         if np.ptp(everywhere) <= 1e-6 * np.abs(everywhere).max():
             why = (
@@ -120,9 +120,9 @@ class TerminationBias(AbstractAudit):
             )
         else:
             why = f"{explained}, {_POLE[sign]} at {signs:.0%} of steps: any such constant teaches {_TAUGHT[sign]}."
-        if intent.truth is None:  # type: ignore[union-attr]
+        if intent.truth is None:
             return tell(Verdict.concern, f"{why} State success as Intent(truth=…) to see whether it serves.", found)
-        true = m.rewards(subject, intent.truth, subject.truth_states, "the true reward")  # type: ignore[union-attr]
+        true = m.rewards(subject, intent.truth, subject.truth_states, "the true reward")
         u, u0 = true.returns("true returns"), true.control_returns("true returns")
         more = m.resampled(u, self.resamples, rng) - m.resampled([u0], self.resamples, rng)
         better = m.interval(float(m.mean_of(u) - u0.mean()), more, self.level)
