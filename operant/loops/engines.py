@@ -5,6 +5,7 @@ it takes to be resumed. The loop around it (`operant.loops.train`) is the same f
 """
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -92,6 +93,39 @@ class _Engine:
         )
         return place(state, self.members)
 
+    def _compile(self, states: TrainState, step: Callable, shared: Any) -> None:
+        """Chunks of `step(learner, state, shared) -> (state, metrics)` as one compiled function of how many."""
+
+        def one(tree: tuple[Any, TrainState], both: tuple[Array, Any]) -> Any:
+            arrays, state = tree
+            n, shared = both
+            learner = eqx.combine(arrays, self.static)
+            once = jax.jit(lambda s: step(learner, s, shared))
+            shapes = jax.eval_shape(once, state)[1]
+            self.names = sorted(shapes)
+            first = state.iteration // self.window
+
+            def body(_: Array, carry: Any) -> Any:
+                state, sums, counts = carry
+                row = state.iteration // self.window - first
+                state, metrics = once(state)
+                values = jnp.stack([metrics[name] for name in self.names])
+                known = jnp.isfinite(values)
+                sums = sums.at[row].add(jnp.where(known, values, 0.0))
+                return state, sums, counts.at[row].add(known.astype(jnp.float32))
+
+            empty = jnp.zeros((self.rows, len(self.names)))
+            return jax.lax.fori_loop(0, n, body, (state, empty, jnp.zeros_like(empty)))
+
+        spread = over_seeds(one, self.members)
+        chunk = jax.jit(lambda arrays, states, n, shared: spread((arrays, states), (n, shared)), donate_argnums=(1,))
+        self._chunk = chunk.lower(self.arrays, states, np.int32(0), shared).compile()
+        self._shared = shared
+
+    def _advance(self, states: TrainState, n: int) -> tuple[TrainState, np.ndarray, np.ndarray]:
+        states, sums, counts = self._chunk(self.arrays, states, np.int32(n), self._shared)
+        return states, np.asarray(sums), np.asarray(counts)
+
     def close(self) -> None:
         pass
 
@@ -112,34 +146,11 @@ class JaxEngine(_Engine):
 
     def compile(self, states: TrainState) -> None:
         """Trace and compile for states of this shape."""
-
-        def one(tree: tuple[Any, TrainState], n: Array) -> Any:
-            arrays, state = tree
-            learner = eqx.combine(arrays, self.static)
-            step = jax.jit(lambda s: iterate(learner, self.env, self.intent, self.spec.num_envs, s))
-            shapes = jax.eval_shape(step, state)[1]
-            self.names = sorted(shapes)
-            first = state.iteration // self.window
-
-            def body(_: Array, carry: Any) -> Any:
-                state, sums, counts = carry
-                row = state.iteration // self.window - first
-                state, metrics = step(state)
-                values = jnp.stack([metrics[name] for name in self.names])
-                known = jnp.isfinite(values)
-                sums = sums.at[row].add(jnp.where(known, values, 0.0))
-                return state, sums, counts.at[row].add(known.astype(jnp.float32))
-
-            empty = jnp.zeros((self.rows, len(self.names)))
-            return jax.lax.fori_loop(0, n, body, (state, empty, jnp.zeros_like(empty)))
-
-        spread = over_seeds(one, self.members)
-        chunk = jax.jit(lambda arrays, states, n: spread((arrays, states), n), donate_argnums=(1,))
-        self._chunk = chunk.lower(self.arrays, states, np.int32(0)).compile()
+        step = lambda learner, state, _: iterate(learner, self.env, self.intent, self.spec.num_envs, state)
+        self._compile(states, step, ())
 
     def advance(self, states: TrainState, n: int) -> tuple[TrainState, np.ndarray, np.ndarray]:
-        states, sums, counts = self._chunk(self.arrays, states, np.int32(n))
-        return states, np.asarray(sums), np.asarray(counts)
+        return self._advance(states, n)
 
     def snapshot(self) -> None:
         return None

@@ -32,6 +32,7 @@ from operant.core import (
     Intent,
     Status,
 )
+from operant.data.dataset import Dataset
 from operant.errors import EnvError, OperantError, RunError, SpecError
 from operant.io import card as cards
 from operant.io import checkpoint
@@ -45,7 +46,9 @@ MAX_ROWS = 1000
 CHUNK_SECONDS = 1.0
 """How long a chunk should last: short enough for a live progress bar and Ctrl-C, long enough to cost nothing."""
 CHECKPOINT_SECONDS = 20.0
-"""Least time between two checkpoints; nor is more than a tenth of the time spent writing them."""
+"""Least time between two checkpoints."""
+CHECKPOINT_SHARE = 0.1
+"""Most of the time that may go into writing them."""
 FILE = "checkpoint.operant"
 
 
@@ -203,6 +206,8 @@ def _job(
     run = header["run"]
     given = {"learner": learner, "env": env, "intent": intent}
     types = {"learner": AbstractLearner, "env": AbstractEnv | AbstractHostEnv, "intent": Intent}
+    if "sha256" in (run["env"] or {}):
+        _check_data(folder, run["env"]["sha256"], env)
     for name, value in given.items():
         if value is None:
             if run[name] is None:
@@ -219,10 +224,23 @@ def _job(
     )  # fmt: skip
 
 
-def _check(learner: Any, env: Any, intent: Any, steps: int, num_envs: int, seeds: list[int], key: Any) -> None:
+def _check_data(folder: Path, expected: str, dataset: Any) -> None:
+    """Raise RunError unless `dataset` is the one this run learned from."""
+    got = dataset.source.sha256[:12] + "…" if isinstance(dataset, Dataset) else type(dataset).__name__
+    if not isinstance(dataset, Dataset) or dataset.source.sha256 != expected:
+        raise RunError(
+            f"expected the dataset of {folder}, whose arrays hash to {expected[:12]}…; got {got}. "
+            "Pass it as env=Dataset.load(…): a run folder does not hold its dataset."
+        )
+
+
+def _check(
+    learner: Any, env: Any, intent: Any, steps: int, num_envs: int, seeds: list[int], key: Any,
+    source: tuple[str, Any] = ("env", AbstractEnv | AbstractHostEnv),
+) -> None:  # fmt: skip
     for what, value, kind in (
         ("learner", learner, AbstractLearner),
-        ("env", env, AbstractEnv | AbstractHostEnv),
+        (source[0], env, source[1]),
         ("intent", intent, Intent),
     ):
         if not isinstance(value, kind):
@@ -257,7 +275,8 @@ class _Job:
         self.learner, self.env, self.intent, self.steps = learner, env, intent, steps
         self.num_envs, self.seeds, self.key, self.folder = num_envs, seeds, key, folder
         self.spec = _with_envs(env.spec, num_envs)
-        self.per_iteration = learner.rollout * num_envs
+        engine, steps_each = _engine(env)
+        self.per_iteration = steps_each or learner.rollout * num_envs
         self.iterations = -(-steps // self.per_iteration)
         self.window = window or -(-self.iterations // MAX_ROWS)
         self.rows = min(MAX_ROWS, -(-self.iterations // self.window) + 1)
@@ -265,8 +284,7 @@ class _Job:
         reward = Lagrangian(intent.reward, intent.constraints) if intent.constraints else intent.reward
         self.effective = Intent(reward, (), intent.statement, intent.truth)
         members = [jax.random.fold_in(key, s) for _ in range(settings(learner)) for s in seeds]
-        kind = JaxEngine if isinstance(env, AbstractEnv) else HostEngine
-        self.engine = kind(learner, env, self.effective, self.spec, jnp.stack(members), self.window, self.rows)
+        self.engine = engine(learner, env, self.effective, self.spec, jnp.stack(members), self.window, self.rows)
         self.members = len(members)
 
     # --- running ---
@@ -289,9 +307,10 @@ class _Job:
         return run
 
     def _run(self, header: dict[str, Any] | None, interrupted: threading.Event) -> tuple[Run, OperantError | None]:
-        card = cards.make(
-            self.learner, self.env, self.intent, {"steps": self.steps, "num_envs": self.num_envs, "seeds": self.seeds}
-        )
+        about = {"steps": self.steps, "num_envs": self.num_envs, "seeds": self.seeds}
+        if isinstance(self.env, Dataset):
+            about = {"steps": self.steps, "batch": self.num_envs, "seeds": self.seeds, "dataset": vars(self.env.source)}
+        card = cards.make(self.learner, self.env, self.intent, about)
         self.recorder.start(
             {"title": card["learner"], "steps": self.iterations * self.per_iteration, "seeds": self.members}
         )
@@ -328,7 +347,7 @@ class _Job:
             rows += len(block[1])
             card.update(run_seconds=run_seconds, env_seconds=self.engine.env_seconds)
             now = time.perf_counter()
-            due = now - saved > max(CHECKPOINT_SECONDS, 10 * cost)
+            due = now - saved > max(CHECKPOINT_SECONDS, cost / CHECKPOINT_SHARE)
             if interrupted.is_set():
                 status = Status.stopped
                 break
@@ -438,12 +457,23 @@ class _Job:
         )  # fmt: skip
 
 
+def _engine(env: Any) -> tuple[Any, int | None]:
+    """The engine for what experience comes from, and its steps an iteration (None: rollout × environments)."""
+    if isinstance(env, Dataset):
+        from operant.loops.fit import FitEngine  # it stands on this module
+
+        return FitEngine, 1
+    return (JaxEngine if isinstance(env, AbstractEnv) else HostEngine), None
+
+
 def _with_envs(spec: EnvSpec, num_envs: int) -> EnvSpec:
     return EnvSpec(spec.obs, spec.action, spec.max_steps, num_envs, spec.name)
 
 
 def _plain(module: Any) -> dict[str, Any] | None:
     """What a file can say of a module; None where it holds Python functions."""
+    if isinstance(module, Dataset):  # arrays belong in files of their own
+        return {"sha256": module.source.sha256}
     try:
         return config.to_plain(module)
     except SpecError:

@@ -1,0 +1,181 @@
+"""Behavioural cloning: do what was done, by maximum likelihood.
+
+    θ ← AdamW on −E_(s, a)~D[log π_θ(a | s)]
+
+with π a normal (Box) or a categorical (Discrete, masked where the observation holds an action mask).
+
+Reference: Pomerleau 1991, Efficient Training of Artificial Neural Networks for Autonomous Navigation,
+10.1162/neco.1991.3.1.88; defaults: the cloning baseline's network, batch and step size of Fujimoto and Gu 2021,
+2106.06860; weight decay: Loshchilov and Hutter 2019, 1711.05101.
+Deviations from the paper:
+1. The paper's network regresses a picture of the steering angle; here the likelihood of the action is maximised.
+2. Continuous actions are in units of the box (−1 and 1 are its bounds), with one learned standard deviation a
+   dimension, no smaller than e⁻⁵: the likelihood of a deterministic demonstrator has no maximum otherwise.
+3. Observations are standardised by moments of the batches seen so far, the present one included.
+
+>>> learner = BC(hidden=(8,))
+>>> state = learner.init(EnvSpec(Box((3,)), Box((2,), -2.0, 2.0), 100), key=jax.random.key(0))
+>>> learner.policy(state)(jnp.zeros(3), (), key=None)[0].shape
+(2,)
+"""
+
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from operant import nn
+from operant.core import (
+    AbstractLearner,
+    AbstractPolicy,
+    Box,
+    Card,
+    Carry,
+    Discrete,
+    EnvSpec,
+    Metrics,
+    Obs,
+    RewardFn,
+    Transition,
+)
+from operant.dists import AbstractDistribution, Categorical, Normal
+from operant.errors import SpecError
+from operant.learners.ppo import to_action
+from operant.math.schedules import AbstractSchedule
+
+LOG_STD = (-5.0, 2.0)
+"""Bounds of the log standard deviation, in units of the box."""
+
+
+class Network(eqx.Module):
+    """Encoder and MLP to the parameters of a distribution."""
+
+    encoder: nn.Encoder
+    head: nn.MLP
+    log_std: Float[Array, " d"] | None
+    spec: EnvSpec = eqx.field(static=True)
+
+    def distribution(self, obs: Obs, raw: Obs) -> AbstractDistribution:
+        """π(· | s); `raw` is `obs` unnormalised, for action masks."""
+        out = self.head(self.encoder(obs))
+        if self.log_std is not None:
+            return Normal(out, jnp.exp(jnp.clip(self.log_std, *LOG_STD)))
+        mask = nn.action_mask(self.spec.obs, raw)
+        return Categorical(out) if mask is None else Categorical.masked(out, mask)
+
+
+class BCPolicy(AbstractPolicy):
+    """Normalise, encode, draw."""
+
+    spec: EnvSpec = eqx.field(static=True)
+    network: Network
+    normaliser: nn.Normaliser | None
+
+    def init_carry(self) -> Carry:
+        return ()
+
+    def __call__(self, obs: Obs, carry: Carry, *, key: PRNGKeyArray | None) -> tuple[Any, dict[str, Any], Carry]:
+        dist = self.network.distribution(obs if self.normaliser is None else self.normaliser(obs), obs)
+        choice = dist.mode() if key is None else dist.sample(key)
+        return to_action(self.spec.action, choice), {"log_prob": dist.log_prob(choice)}, carry
+
+
+class BCState(eqx.Module):
+    """Everything BC carries from one update to the next."""
+
+    network: Network
+    adam: optax.OptState
+    normaliser: nn.Normaliser | None
+    steps: Int[Array, ""]
+    """Updates so far."""
+
+
+class BC(AbstractLearner):
+    """Behavioural cloning (see the module's docstring). It never asks for a reward."""
+
+    hidden: tuple[int, ...] = (256, 256)
+    """Units of each hidden layer."""
+    activation: nn.Activation = "relu"
+    """Between the layers."""
+    lr: float | AbstractSchedule = 3e-4
+    """Adam's step size, or a schedule over updates."""
+    batch: int = 256
+    """Transitions an update."""
+    weight_decay: float = 0.0
+    """Share of every parameter taken away an update, in units of lr (decoupled)."""
+    normalise_obs: bool = False
+    """Whether observations are standardised by running moments."""
+
+    rollout: ClassVar[int] = 1
+    card: ClassVar[Card] = Card(
+        "Pomerleau 1991, Efficient Training of Artificial Neural Networks for Autonomous Navigation",
+        "10.1162/neco.1991.3.1.88",
+        "imitation",
+        ("dataset",),
+    )
+
+    def __check_init__(self) -> None:
+        if self.batch < 1:
+            raise SpecError(f"expected BC.batch ≥ 1; got {self.batch}. Raise it.")
+
+    def init(self, spec: EnvSpec, *, key: PRNGKeyArray) -> BCState:
+        continuous = isinstance(spec.action, Box)
+        if continuous and spec.action.dtype != "float32":
+            raise SpecError(
+                f"expected actions Discrete, or a Box of float32; got {spec.action}. Number the actions, or cast them."
+            )
+        rng = nn.generator(key)
+        encoder = nn.encoder(rng, spec.obs)
+        outputs = spec.action.size if isinstance(spec.action, Box) else spec.action.n
+        head = nn.mlp(rng, (encoder.size, *self.hidden, outputs), activation=self.activation, final_scale=0.01)
+        log_std = jnp.asarray(np.zeros(outputs, np.float32)) if continuous else None
+        network = Network(encoder, head, log_std, spec)
+        return BCState(
+            network,
+            nn.zeros_init(optax.scale_by_adam(), nn.flat_size(network)),
+            nn.Normaliser.init(spec.obs) if self.normalise_obs else None,
+            jnp.asarray(np.zeros((), np.int32)),
+        )
+
+    def policy(self, state: BCState) -> BCPolicy:
+        return BCPolicy(state.network.spec, state.network, state.normaliser)
+
+    def update(
+        self, state: BCState, batch: Transition, reward: RewardFn, *, key: PRNGKeyArray
+    ) -> tuple[BCState, Metrics]:
+        raw, action = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), (batch.obs, batch.action))
+        normaliser, obs = state.normaliser, raw
+        if normaliser is not None:
+            normaliser = normaliser.update(raw)
+            obs = jax.vmap(normaliser)(raw)
+        choice = jax.vmap(lambda a: to_choice(state.network.spec.action, a))(action)
+        flat, unflatten = nn.flatten(state.network)
+        gradient, metrics = jax.grad(lambda v: _loss(unflatten(v), obs, raw, choice), has_aux=True)(flat)
+        direction, adam = optax.scale_by_adam().update(gradient, state.adam)
+        lr = self.lr(state.steps) if callable(self.lr) else self.lr
+        flat = flat - lr * (direction + self.weight_decay * flat)
+        return BCState(unflatten(flat), adam, normaliser, state.steps + 1), metrics
+
+
+def to_choice(space: Box | Discrete, action: Array) -> Array:
+    """The inverse of `to_action` inside the bounds: an action in units of the box, flat; integers stay themselves."""
+    if isinstance(space, Discrete):
+        return action
+    if not space.bounded:
+        return action.reshape(-1)
+    low, high = space.bounds()
+    return (2.0 * (action - low) / (high - low) - 1.0).reshape(-1)
+
+
+def _loss(network: Network, obs: Obs, raw: Obs, choice: Array) -> tuple[Array, Metrics]:
+    """−E log π of a batch (B, …), and how far the greedy choice is from what was done."""
+    dist = jax.vmap(network.distribution)(obs, raw)
+    loss = -dist.log_prob(choice).mean()
+    metrics = {"loss/policy": loss, "policy/entropy": dist.entropy().mean()}
+    if network.log_std is None:
+        return loss, metrics | {"policy/agreement": (dist.mode() == choice).mean()}
+    return loss, metrics | {"policy/error": jnp.sqrt(jnp.square(dist.mode() - choice).mean())}
