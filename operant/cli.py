@@ -57,9 +57,9 @@ def evaluate(
 
 def audit(
     subject: Annotated[
-        Positional[str], arg(metavar="RUN|POLICY", help="A run's folder, or a policy's file (.onnx, .zip).")
+        Positional[str], arg(metavar="RUN|POLICY", help="A run's folder, or a policy as file.py:function.")
     ],
-    env: Annotated[str | None, arg(help="For a policy's file: the environment it acts in.")] = None,
+    env: Annotated[str | None, arg(help="For a policy: the environment it acts in.")] = None,
     audits: Annotated[tuple[str, ...], arg(help="Which audits; none: the study's, or all of them.")] = (),
     seed: Annotated[int, arg(help="The number that the audits' randomness comes from.")] = 0,
 ) -> int:

@@ -317,10 +317,11 @@ def read_reward(plain: Any, where: str, root: Path = Path()) -> AbstractReward:
 
 
 def default_audits() -> tuple[AbstractAudit, ...]:
-    """Every audit that needs no settings."""
+    """Every audit that needs no settings and no baseline."""
     ready = []
     for cls in config.known(AbstractAudit).values():
-        if all(config.default(field) is not dataclasses.MISSING for field in config.fields(cls)):
+        set_up = all(config.default(field) is not dataclasses.MISSING for field in config.fields(cls))
+        if set_up and "baseline" not in cls.needs:
             ready.append(cls())
     return tuple(ready)
 

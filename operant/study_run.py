@@ -9,7 +9,7 @@ whatever becomes of the originals.
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +22,21 @@ from rich.markup import escape
 
 from operant import config
 from operant import study as studies
-from operant.core import AbstractAudit, AbstractReward, Finding, Status, Subject, Verdict
-from operant.errors import EnvError, OperantError, RunError, SpecError, nearest
+from operant.core import AbstractAudit, AbstractReward, Finding, Intent, Status, Verdict
+from operant.errors import EnvError, OperantError, RunError, SpecError
 from operant.io import card as cards
 from operant.io import report as reports
 from operant.io.checkpoint import write_atomically
 from operant.io.recorders import Console
 from operant.io.report.summary import interval, iqm
+from operant.loops import audit as auditing
 from operant.loops import rollout
 from operant.loops import train as training
+from operant.rewards.task import Task
 from operant.study import Study
 
+EPISODES = 20
+"""Greedy episodes of each seed, where no study says how many."""
 FINAL = 0xE7A1
 """Set apart from every seed's key, so that evaluating draws nothing that training drew."""
 LOOKS = {Verdict.holds: "green", Verdict.concern: "yellow", Verdict.fails: "red", Verdict.unknown: "dim"}
@@ -85,10 +89,13 @@ def _train(study: Study, folder: Path, recorder: Console) -> training.Run:
 
 
 def resume(folder: str | Path) -> int:
-    """Go on with a run, then audit and report as `run` does."""
-    folder = Path(folder)
+    """Go on with a run, then audit and report as `run` does. Of one that has ended, only the latter."""
+    folder, console = Path(folder), _console()
     study = _study_of(folder)
-    return _go(study, folder, _console(), lambda recorder: training.resume(folder, recorder=recorder))
+    if _has_ended(folder):
+        console.print(f"{folder} has ended: it is audited and reported again.", markup=False)
+        return _go(study, folder, console, lambda recorder: training.load(folder))
+    return _go(study, folder, console, lambda recorder: training.resume(folder, recorder=recorder))
 
 
 def _go(study: Study | None, folder: Path, console: rich.console.Console, train: Any) -> int:
@@ -157,11 +164,11 @@ def finish(
     key = jax.random.fold_in(jax.random.key(study.seed if study else 0), FINAL)
     evaluate_key, audit_key, clip_key = jax.random.split(key, 3)
     with console.status("evaluating"):
-        episodes = study.eval_episodes if study else 20
-        returns = _returns(run, episodes, evaluate_key)
+        episodes = _episodes(run, study.eval_episodes if study else EPISODES, evaluate_key)
+    returns = [np.asarray(e.returns) for e in episodes]
     write_json(folder / "evaluation.json", {"returns": [r.tolist() for r in returns]})
     audits = study.audits if study else studies.default_audits()
-    findings = _audit(run, audits, audit_key, folder.name, console)
+    findings = _audit(run, episodes, audits, audit_key, folder.name, console)
     write_json(folder / "findings.json", [reports.finding_to_dict(f) for f in findings])
     with console.status("filming"):
         clips, missing = _film(run, returns, folder, clip_key)
@@ -180,34 +187,25 @@ def finish(
     _table(console, folder.name, run, returns, findings, page)
 
 
-def _returns(run: training.Run, episodes: int, key: Any) -> list[np.ndarray]:
-    """Returns of greedy episodes in fresh environments, (episodes,) a seed."""
-    return [
-        np.asarray(rollout.evaluate(policy, run.env, episodes=episodes, key=jax.random.fold_in(key, i)).returns)
+def _episodes(run: training.Run, episodes: int, key: Any) -> tuple[rollout.Episodes, ...]:
+    """Greedy episodes in fresh environments, on the host, one `Episodes` a seed."""
+    return tuple(
+        jax.tree.map(np.asarray, rollout.evaluate(policy, run.env, episodes=episodes, key=jax.random.fold_in(key, i)))
         for i, policy in enumerate(run.policies())
-    ]
-
-
-def _subject(run: training.Run, name: str) -> Subject:
-    return Subject(
-        policies=run.policies(),
-        env=run.env,
-        intent=run.intent,
-        reward_states=run.reward_states(),
-        history=run.metrics,
-        name=name,
     )
 
 
 def _audit(
-    run: training.Run, audits: Sequence[AbstractAudit], key: Any, name: str, console: rich.console.Console
+    run: training.Run,
+    episodes: tuple[rollout.Episodes, ...],
+    audits: Sequence[AbstractAudit],
+    key: Any,
+    name: str,
+    console: rich.console.Console,
 ) -> tuple[Finding, ...]:
-    if not audits:
-        return ()
-    from operant.loops.audit import audit
-
+    subject = dataclasses.replace(auditing.subject_of(run, name=name), episodes=episodes)
     with console.status("auditing"):
-        return tuple(audit(_subject(run, name), audits, key=key).findings)
+        return auditing.audit(subject, audits, key=key, episodes=len(episodes[0].returns)).findings
 
 
 def _film(run: training.Run, returns: list[np.ndarray], folder: Path, key: Any) -> tuple[list[dict], list[str]]:
@@ -300,12 +298,10 @@ def _table(
     findings: Sequence[Finding],
     page: Path,
 ) -> None:
-    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, title=escape(title), title_justify="left", pad_edge=False)
-    for column in ("", "verdict", "value [95 %]", "why"):
-        table.add_column(column, overflow="fold", no_wrap=column == "verdict")
-    table.add_row("return", "", _return(returns), f"{len(returns)} seeds × {len(returns[0])} greedy episodes")
-    _add(table, findings)
-    console.print(table)
+    console.print(f"[bold]{escape(title)}[/] {escape(run.intent.statement)}")
+    console.print(_return(returns))
+    if findings:
+        console.print(_findings(findings))
     failed = [f"seed {i}: {status.name}" for i, status in enumerate(run.status) if status != Status.done]
     if failed:
         console.print(f"[yellow]{escape('; '.join(failed))}[/]")
@@ -314,10 +310,27 @@ def _table(
     console.print(f"report: {page}", markup=False, soft_wrap=True)
 
 
-def _return(returns: list[np.ndarray]) -> str:
+def _return(returns: Sequence[np.ndarray]) -> str:
+    """
+    >>> _return([np.array([1.0, 3.0])])
+    'return 2 (1 seed × 2 greedy episodes)'
+    """
     means = np.array([r.mean() for r in returns], float)
+    counts = f"{len(means)} seed{'s' if len(means) > 1 else ''} × {len(returns[0])} greedy episodes"
+    if len(means) == 1:
+        return f"return {_number(float(means[0]))} ({counts})"
     low, high = interval(means)
-    return _span(float(iqm(means)), float(low), float(high)) if len(means) > 1 else _number(float(means[0]))
+    return f"return {_span(float(iqm(means)), float(low), float(high))} (interquartile mean, 95 % interval; {counts})"
+
+
+def _findings(findings: Sequence[Finding]) -> rich.table.Table:
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("audit", "verdict", "value [95 %]", "why"):
+        table.add_column(column, overflow="fold", no_wrap=column == "verdict")
+    for f in findings:
+        verdict = f"[{LOOKS[f.verdict]}]{f.verdict}[/]"
+        table.add_row(escape(f.name), verdict, _span(f.value, f.low, f.high), escape(f.why))
+    return table
 
 
 # --- evaluate, audit ------------------------------------------------------------------------------------------------
@@ -326,7 +339,7 @@ def _return(returns: list[np.ndarray]) -> str:
 def evaluate(folder: str | Path, *, episodes: int, seed: int) -> int:
     """Evaluate each seed's policy and print the returns."""
     run = training.load(folder)
-    returns = _returns(run, episodes, jax.random.key(seed))
+    returns = [e.returns for e in _episodes(run, episodes, jax.random.key(seed))]
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD, title=escape(str(folder)), title_justify="left", pad_edge=False)
     for column in ("seed", "mean", "median", "worst", "status"):
         table.add_column(column, justify="left" if column == "status" else "right")
@@ -334,61 +347,45 @@ def evaluate(folder: str | Path, *, episodes: int, seed: int) -> int:
         table.add_row(str(i), _number(r.mean()), _number(float(np.median(r))), _number(r.min()), status.name)
     console = _console()
     console.print(table)
-    console.print(
-        f"return {_return(returns)}: interquartile mean over seeds of {episodes} greedy episodes, 95 % interval"
-    )
+    console.print(_return(returns))
     return 0
 
 
 def audit(subject: str, *, env: str | None = None, audits: Sequence[str] = (), seed: int = 0) -> int:
-    """Audit a run's folder (its report is written again) or a policy's file."""
-    chosen = tuple(config.from_plain(_plain(a), AbstractAudit, "--audits", any_case=True) for a in audits)
-    path, console = Path(subject), _console()
-    key = jax.random.key(seed)
-    if path.is_dir():
-        run, study = training.load(path), _study_of(path)
-        findings = _audit(
-            run, chosen or (study.audits if study else ()) or studies.default_audits(), key, path.name, console
-        )
-        write_json(path / "findings.json", [reports.finding_to_dict(f) for f in findings])
-        _findings(console, path.name, findings)
-        console.print(f"report: {reports.write(path)}", markup=False, soft_wrap=True)
-        return 0
-    from operant.core import Intent
-    from operant.loops.audit import audit as audited
-    from operant.rewards.task import Task
-
-    if env is None:
-        raise SpecError(
-            f"--env: expected the environment that {subject} acts in; it is not given. Add `--env Pendulum-v1`."
-            if path.exists()
-            else f"expected a run's folder or a policy's file; there is no {subject}. {_known_runs()}"
-        )
-    made = studies.read_env(env, "--env")
-    policy = load_policy(path, made.spec)
-    found = audited(
-        Subject(policies=(policy,), env=made, intent=Intent(Task(), truth=Task()), reward_states=((),), name=path.stem),
-        chosen or studies.default_audits(),
-        key=key,
-    )
-    _findings(console, path.name, tuple(found.findings))
-    return 0
-
-
-def load_policy(path: Path, spec: Any) -> Any:
-    """A policy from another maker's file, by its ending.
+    """Audit a run's folder, whose report is written again, or a policy given as "file.py:function".
 
     Raises:
-        SpecError: an ending that is not known, or an extra that is missing.
+        SpecError: there is no such run or policy, or its environment is not given.
     """
-    from operant.io import policies
-
-    return policies.load(path, spec)
+    chosen = tuple(config.from_plain(_plain(a), AbstractAudit, "--audits", any_case=True) for a in audits)
+    path, console, key = Path(subject), _console(), jax.random.key(seed)
+    if path.is_dir():
+        run, study = training.load(path), _study_of(path)
+        asked = chosen or (study.audits if study else ()) or studies.default_audits()
+        evaluate_key, audit_key = jax.random.split(key)
+        episodes = _episodes(run, study.eval_episodes if study else EPISODES, evaluate_key)
+        findings = _audit(run, episodes, asked, audit_key, path.name, console)
+        write_json(path / "findings.json", [reports.finding_to_dict(f) for f in findings])
+        console.print(_findings(findings))
+        console.print(f"report: {reports.write(path)}", markup=False, soft_wrap=True)
+        return 0
+    if ".py:" not in subject:
+        raise SpecError(
+            f"expected a run's folder, or a policy as 'file.py:function'; there is no run at {subject}. {_known_runs()}"
+        )
+    if env is None:
+        raise SpecError(f"--env: expected the environment that {subject} acts in; add `--env Pendulum-v1`.")
+    function = config.read(subject, Callable, "POLICY")
+    asked = chosen or studies.default_audits()
+    intent = Intent(Task(), truth=Task())
+    found = auditing.audit(function, asked, env=studies.read_env(env, "--env"), intent=intent, key=key)
+    console.print(_findings(found.findings))
+    return 0
 
 
 def _known_runs() -> str:
     there = sorted(str(p) for p in Path("runs").glob("*") if p.is_dir()) if Path("runs").is_dir() else []
-    return f"Runs here: {', '.join(there)}." if there else "There is no run in ./runs either."
+    return f"Runs here: {', '.join(there)}." if there else "There are no runs in ./runs either."
 
 
 def _plain(text: str) -> Any:
@@ -397,69 +394,27 @@ def _plain(text: str) -> Any:
     return _value(text)
 
 
-def _findings(console: rich.console.Console, title: str, findings: Sequence[Finding]) -> None:
-    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, title=escape(title), title_justify="left", pad_edge=False)
-    for column in ("", "verdict", "value [95 %]", "why"):
-        table.add_column(column, overflow="fold", no_wrap=column == "verdict")
-    _add(table, findings)
-    console.print(table)
-
-
-def _add(table: rich.table.Table, findings: Sequence[Finding]) -> None:
-    for f in findings:
-        verdict = f"[{LOOKS[f.verdict]}]{f.verdict}[/]"
-        table.add_row(escape(f.name), verdict, _span(f.value, f.low, f.high), escape(f.why))
-
-
 # --- methods, reproduce ---------------------------------------------------------------------------------------------
 
 
-@dataclasses.dataclass(frozen=True)
-class Method:
-    """One row of `operant methods`."""
-
-    name: str
-    family: str
-    paper: str
-    arxiv: str
-    evidence: str
-
-
-def all_methods() -> tuple[Method, ...]:
-    """Every public class with a card, by family and name."""
-    from operant.core import AbstractEnv, AbstractHostEnv, AbstractLearner
-
-    rows = []
-    for family in (AbstractLearner, AbstractReward, AbstractAudit, AbstractEnv, AbstractHostEnv):
-        for name, cls in sorted(config.known(family).items()):
-            if card := getattr(cls, "card", None):
-                rows.append(Method(name, card.family, card.paper, card.arxiv, evidence(name)))
-    return tuple(rows)
-
-
-def evidence(name: str) -> str:
-    """equation, claim or published: see DESIGN. Until a claim holds here, equations are what there is."""
-    return "equation"
-
-
 def methods(words: Sequence[str] = ()) -> int:
-    """Print the methods that mention all of these words."""
-    rows = all_methods()
-    said = lambda m: " ".join(dataclasses.astuple(m)).lower()
-    shown = [m for m in rows if all(word.lower() in said(m) for word in words)]
-    if not shown:
-        raise SpecError(f"no method mentions {' '.join(words)!r}: {nearest(' '.join(words), [m.name for m in rows])}")
+    """Print the methods that mention all of these words. Raises SpecError where none does."""
+    from operant.methods import search
+
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("method", "family", "evidence", "paper", "arXiv or DOI"):
+    for column in ("method", "of", "evidence", "claims", "paper", "arXiv or DOI"):
         table.add_column(column, overflow="fold", no_wrap=column in ("method", "evidence"))
-    for m in shown:
-        table.add_row(m.name, m.family, m.evidence, escape(m.paper), m.arxiv)
+    for m in search(words):
+        claims = f"{m.claims[0]} of {m.claims[1]}" if m.claims[1] else ""
+        table.add_row(m.name, m.folder, m.evidence, claims, escape(m.card.paper), m.card.arxiv)
     _console().print(table)
     return 0
 
 
 def reproduce(method: str, *, full: bool = False) -> int:
-    """Run a method's claim. Raises SpecError if there is none of that name."""
+    """Run a method's claims and print what became of them; the exit code: 1 where one does not reproduce."""
     from operant import claims
 
-    return claims.reproduce(method, full=full)
+    result = claims.reproduce(method, full, recorder=Console(rich.console.Console(stderr=True)))
+    claims.show(result, _console())
+    return 0 if result.verdict == claims.REPRODUCED else 1

@@ -215,14 +215,15 @@ def test_every_example_reads_and_goes_round(path):
     assert isinstance(read.env, AbstractEnv)
 
 
-def test_the_demo_states_the_task_reward_in_named_terms():
-    """Its terms add up to Pendulum's own reward, when all of them look at the state before the step."""
+def test_the_demo_adds_up_its_terms_by_hand():
     read = study.load("examples/pendulum.toml")
-    assert all(isinstance(term, Program) for term in read.intent.reward.terms.values())
-    angle, velocity, torque = 2.0, -3.0, 1.5
-    obs = jnp.array([jnp.cos(angle), jnp.sin(angle), velocity])
+    reward = read.intent.reward
+    assert all(isinstance(term, Program) for term in reward.terms.values())
+    assert (reward.reads_env_reward, read.intent.truth) == (False, Task())
+    before, after = jnp.array([0.0, 1.0, 9.0]), jnp.array([0.5, 0.8, -3.0])  # cos, sin, velocity
     no = jnp.zeros((), bool)
-    batch = Transition(obs, jnp.array([torque]), jnp.zeros(()), no, no, obs, {})
-    state = read.intent.reward.init(read.env.spec, key=jax.random.key(0))
-    _, paid, _ = read.env.advance(jnp.array([angle, velocity]), jnp.array([torque]), key=jax.random.key(0))
-    assert float(read.intent.reward(state, batch)) == pytest.approx(float(paid), rel=1e-5)
+    batch = Transition(before, jnp.array([1.5]), jnp.array(jnp.nan), no, no, after, {})
+    state = reward.init(read.env.spec, key=jax.random.key(0))
+    weigh = lambda name: reward.weights.get(name, 1.0)
+    expected = weigh("upright") * 0.5 - weigh("calm") * 9.0 - weigh("effort") * 2.25
+    assert float(reward(state, batch)) == pytest.approx(expected, rel=1e-6)
