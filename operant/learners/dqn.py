@@ -19,7 +19,7 @@ Deviations from the paper:
 True
 """
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from operant import nn
 from operant.core import Card, EnvSpec
@@ -62,7 +62,7 @@ class DQN(AbstractOffPolicy):
     """Units of each hidden layer."""
     activation: nn.Activation = "relu"
     """Between the layers."""
-    error: str = "huber"
+    error: Literal["huber", "squared"] = "huber"
     """What is done with the temporal-difference error."""
     normalise_obs: bool = False
     """Whether observations are standardised by running moments."""
@@ -77,5 +77,8 @@ class DQN(AbstractOffPolicy):
         ("env", "discrete"),
     )
 
-    def slots(self, spec: EnvSpec) -> tuple[Greedy, AbstractCritic]:
+    def __check_init__(self) -> None:
+        self.slots(None)  # the slots check what they are given
+
+    def slots(self, spec: EnvSpec | None) -> tuple[Greedy, AbstractCritic]:
         return Greedy(self.double, self.epsilon), QNetwork(self.dueling, self.error)

@@ -242,6 +242,7 @@ class AbstractOffPolicy(AbstractLearner):
     normalise_obs: eqx.AbstractVar[bool]
     normalise_reward: eqx.AbstractVar[bool]
 
+    # fields that count something
     positive: ClassVar[tuple[str, ...]] = (
         "rollout", "batch", "capacity", "n_step", "target_every", "actor_every", "gradient_steps",
     )  # fmt: skip

@@ -65,6 +65,7 @@ class TD3(AbstractOffPolicy):
     normalise_reward: bool = False
     """Whether rewards are divided by the running standard deviation of the discounted return."""
 
+    positive: ClassVar[tuple[str, ...]] = ("rollout", "batch", "capacity", "n_step", "policy_delay", "gradient_steps")
     card: ClassVar[Card] = Card(
         "Fujimoto et al. 2018, Addressing Function Approximation Error in Actor-Critic Methods",
         "1802.09477",

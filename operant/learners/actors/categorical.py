@@ -26,7 +26,8 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from operant import nn
 from operant.core import Action, Carry, Discrete, EnvSpec, Metrics, Obs
-from operant.dists import Categorical
+from operant.dists import MASKED, Categorical
+from operant.errors import SpecError
 from operant.learners.off_policy import AbstractActor, Build, Q, check_discrete
 
 
@@ -55,6 +56,10 @@ class SoftCategorical(AbstractActor):
     """Whether α follows the target entropy."""
 
     own_target: ClassVar[bool] = False
+
+    def __check_init__(self) -> None:
+        if isinstance(self.temperature, float) and self.temperature <= 0.0:
+            raise SpecError(f"expected temperature > 0; got {self.temperature}. Use a small number for almost none.")
 
     def check(self, spec: EnvSpec) -> None:
         check_discrete(spec, "SAC with a categorical actor")
@@ -98,6 +103,4 @@ class SoftCategorical(AbstractActor):
 
 def uniform_logits(logits: Float[Array, " n"]) -> Float[Array, " n"]:
     """0 for every action that is not masked."""
-    from operant.dists import MASKED
-
     return jnp.where(logits > 0.5 * MASKED, 0.0, MASKED)

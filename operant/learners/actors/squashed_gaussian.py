@@ -80,6 +80,8 @@ class SquashedGaussian(AbstractActor):
     def __check_init__(self) -> None:
         if self.noise_colour not in exploration.COLOURS:
             raise SpecError(f"expected noise_colour 'white' or 'pink'; got {self.noise_colour!r}. Choose one of them.")
+        if isinstance(self.temperature, float) and self.temperature <= 0.0:
+            raise SpecError(f"expected temperature > 0; got {self.temperature}. Use a small number for almost none.")
 
     def check(self, spec: EnvSpec) -> None:
         check_box(spec, "SAC with a squashed Gaussian")

@@ -25,6 +25,7 @@ from jaxtyping import Array, Float
 
 from operant import nn
 from operant.core import Action, Obs
+from operant.errors import SpecError
 from operant.learners.off_policy import AbstractCritic, Build
 
 
@@ -45,12 +46,20 @@ class QNetwork(AbstractCritic):
     error: Literal["huber", "squared"] = "huber"
     """What is done with the temporal-difference error."""
 
+    def __check_init__(self) -> None:
+        if self.error not in ("huber", "squared"):
+            raise SpecError(f"expected error 'huber' or 'squared'; got {self.error!r}. Choose one of them.")
+
     def init(self, build: Build) -> QNetworkParams:
         encoder, n = build.encoder(), build.spec.action.n
         if not self.dueling:
             return QNetworkParams(encoder, None, None, build.mlp(encoder.size, *build.hidden, n))
-        *shared, last = (encoder.size, *build.hidden[:-1]), build.hidden[-1]
-        sizes = shared[0]
+        if not build.hidden:
+            raise SpecError(
+                "expected at least one hidden layer for dueling, where the streams part; got hidden=(). Add a "
+                "layer, or set dueling=False."
+            )
+        sizes, last = (encoder.size, *build.hidden[:-1]), build.hidden[-1]
         trunk = build.mlp(*sizes, activate_final=True) if len(sizes) > 1 else None
         return QNetworkParams(encoder, trunk, build.mlp(sizes[-1], last, 1), build.mlp(sizes[-1], last, n))
 
