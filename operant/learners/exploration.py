@@ -24,6 +24,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from operant.errors import SpecError
+
 Colour = Literal["white", "pink"]
 COLOURS = ("white", "pink")
 _MEMORY = np.exp(-1.0 / 4.0 ** np.arange(6)).astype(np.float32)
@@ -35,6 +37,13 @@ class Wander(eqx.Module):
 
     levels: Float[Array, "J d"]
     begun: Bool[Array, ""]
+
+
+def check(**colours: str) -> None:
+    """Raise SpecError for a colour that is neither white nor pink."""
+    for name, colour in colours.items():
+        if colour not in COLOURS:
+            raise SpecError(f"expected {name} 'white' or 'pink'; got {colour!r}. Choose one of them.")
 
 
 def begin(colour: Colour, size: int) -> Wander | tuple[()]:

@@ -9,7 +9,8 @@ Actions in units of their box, [−1, 1] each.
 Reference: Fujimoto, van Hoof and Meger 2018, Addressing Function Approximation Error in Actor-Critic Methods,
 1802.09477.
 Deviations from the paper:
-1. `noise_colour="pink"` explores with correlated ξ (Eberhard et al. 2023); "white" is the paper's.
+1. The random actions before learning starts are correlated over time (`warmup_colour="white"`: they are not), and so
+   is ξ in acting with `noise_colour="pink"` (Eberhard et al. 2023).
 
 >>> import numpy as np
 >>> from operant.core import EnvSpec
@@ -22,12 +23,12 @@ Deviations from the paper:
 from typing import ClassVar
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from operant import nn
 from operant.core import Action, Box, Carry, EnvSpec, Metrics, Obs
-from operant.errors import SpecError
 from operant.learners import exploration
 from operant.learners.off_policy import AbstractActor, Build, Q, check_box, to_box
 from operant.math import random
@@ -55,12 +56,14 @@ class Deterministic(AbstractActor):
     """c: largest such noise (half-widths of the box)."""
     noise_colour: exploration.Colour = "white"
     """Exploration noise: "white" as published, or "pink", correlated over time."""
+    warmup_colour: exploration.Colour = "pink"
+    """Of the uniformly random actions before learning starts: "white", drawn afresh at each step, as in published
+    results, or "pink", which also reaches what only long pushes reach (the flag of MountainCarContinuous)."""
 
     own_target: ClassVar[bool] = True
 
     def __check_init__(self) -> None:
-        if self.noise_colour not in exploration.COLOURS:
-            raise SpecError(f"expected noise_colour 'white' or 'pink'; got {self.noise_colour!r}. Choose one of them.")
+        exploration.check(noise_colour=self.noise_colour, warmup_colour=self.warmup_colour)
 
     def check(self, spec: EnvSpec) -> None:
         check_box(spec, "TD3's deterministic actor")
@@ -81,7 +84,7 @@ class Deterministic(AbstractActor):
         return loss, {"loss/actor": loss}
 
     def init_carry(self, spec: EnvSpec) -> Carry:
-        return exploration.begin(self.noise_colour, spec.action.size)
+        return tuple(exploration.begin(c, spec.action.size) for c in (self.noise_colour, self.warmup_colour))
 
     def greedy(self, params: DeterministicParams, q: Q | None, obs: Obs) -> Action:
         return to_box(params.action, params(obs))
@@ -90,6 +93,8 @@ class Deterministic(AbstractActor):
         self, params: DeterministicParams, q: Q | None, obs: Obs, carry: Carry, warm: Bool[Array, ""],
         steps: Int[Array, ""], key: PRNGKeyArray,
     ) -> tuple[Action, Carry]:  # fmt: skip
-        z, carry = exploration.draw(self.noise_colour, carry, key, params.action.size)
+        key, warm_key = jax.random.split(key)
+        z, noise = exploration.draw(self.noise_colour, carry[0], key, params.action.size)
+        warm_z, warmup = exploration.draw(self.warmup_colour, carry[1], warm_key, params.action.size)
         unit = jnp.clip(params(obs) + self.exploration_noise * z, -1.0, 1.0)
-        return to_box(params.action, jnp.where(warm, exploration.uniform(z), unit)), carry
+        return to_box(params.action, jnp.where(warm, exploration.uniform(warm_z), unit)), (noise, warmup)

@@ -11,7 +11,8 @@ Deviations from the paper:
 1. log α is what Adam changes, as in the authors' code; the paper writes α.
 2. log σ is clipped to [−20, 2], as in the authors' code.
 3. Densities are of actions in units of their box, [−1, 1] each, so that H̄ does not depend on its size.
-4. `noise="pink"` explores with correlated ξ (Eberhard et al. 2023); "white" is the paper's.
+4. The random actions before learning starts are correlated over time (`warmup_colour="white"`: they are not), and so
+   is ξ in acting with `noise_colour="pink"` (Eberhard et al. 2023).
 
 >>> from operant.core import EnvSpec
 >>> build = Build(np.random.default_rng(0), EnvSpec(Box((3,)), Box((2,), -1.0, 1.0), None), (8,), "relu")
@@ -74,12 +75,14 @@ class SquashedGaussian(AbstractActor):
     """Whether α follows the target entropy."""
     noise_colour: exploration.Colour = "white"
     """Exploration noise: "white" as published, or "pink", correlated over time."""
+    warmup_colour: exploration.Colour = "pink"
+    """Of the uniformly random actions before learning starts: "white", drawn afresh at each step, as in published
+    results, or "pink", which also reaches what only long pushes reach (the flag of MountainCarContinuous)."""
 
     own_target: ClassVar[bool] = False
 
     def __check_init__(self) -> None:
-        if self.noise_colour not in exploration.COLOURS:
-            raise SpecError(f"expected noise_colour 'white' or 'pink'; got {self.noise_colour!r}. Choose one of them.")
+        exploration.check(noise_colour=self.noise_colour, warmup_colour=self.warmup_colour)
         if isinstance(self.temperature, float) and self.temperature <= 0.0:
             raise SpecError(f"expected temperature > 0; got {self.temperature}. Use a small number for almost none.")
 
@@ -110,7 +113,7 @@ class SquashedGaussian(AbstractActor):
         return loss, {"loss/actor": policy, "policy/entropy": -log_prob, "policy/temperature": alpha}
 
     def init_carry(self, spec: EnvSpec) -> Carry:
-        return exploration.begin(self.noise_colour, spec.action.size)
+        return tuple(exploration.begin(c, spec.action.size) for c in (self.noise_colour, self.warmup_colour))
 
     def greedy(self, params: SquashedGaussianParams, q: Q | None, obs: Obs) -> Action:
         return to_box(params.action, jnp.tanh(params(obs)[0]))
@@ -119,10 +122,12 @@ class SquashedGaussian(AbstractActor):
         self, params: SquashedGaussianParams, q: Q | None, obs: Obs, carry: Carry, warm: Bool[Array, ""],
         steps: Int[Array, ""], key: PRNGKeyArray,
     ) -> tuple[Action, Carry]:  # fmt: skip
-        z, carry = exploration.draw(self.noise_colour, carry, key, params.action.size)
+        key, warm_key = jax.random.split(key)
+        z, noise = exploration.draw(self.noise_colour, carry[0], key, params.action.size)
+        warm_z, warmup = exploration.draw(self.warmup_colour, carry[1], warm_key, params.action.size)
         mean, log_std = params(obs)
-        unit = jnp.where(warm, exploration.uniform(z), jnp.tanh(mean + jnp.exp(log_std) * z))
-        return to_box(params.action, unit), carry
+        unit = jnp.where(warm, exploration.uniform(warm_z), jnp.tanh(mean + jnp.exp(log_std) * z))
+        return to_box(params.action, unit), (noise, warmup)
 
     def _act(self, params: SquashedGaussianParams, obs: Obs, z: Array) -> tuple[Action, Float[Array, ""]]:
         mean, log_std = params(obs)

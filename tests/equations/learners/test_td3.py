@@ -67,9 +67,9 @@ def test_the_target_action_comes_from_the_trailing_actor():
 
 def test_exploring_adds_noise_in_units_of_the_box_and_clips():
     actor = Deterministic(exploration_noise=0.1)
-    params = actor.init(build())
+    params, start = actor.init(build()), actor.init_carry(SPEC)
     cold, t, obs = jnp.zeros((), bool), jnp.zeros((), jnp.int32), jnp.zeros(3)
-    draw = lambda k: actor.explore(params, None, obs, (), cold, t, k)[0]
+    draw = lambda k: actor.explore(params, None, obs, start, cold, t, k)[0]
     actions = np.asarray(jax.vmap(draw)(jax.random.split(jax.random.key(0), 2000)))
     np.testing.assert_allclose(actions.mean(0), actor.greedy(params, None, obs), atol=0.03)
     np.testing.assert_allclose(actions.std(0), 0.1 * HALF, rtol=0.06)
@@ -83,7 +83,9 @@ def test_a_contextual_bandit_is_solved():
         obs_key, act_key, learn_key = jax.random.split(key, 3)
         obs = jnp.sign(jax.random.normal(obs_key, (1, 16, 1)))
         policy = learner.policy(state)
-        action = jax.vmap(lambda o, k: policy(o, (), key=k)[0])(obs[0], jax.random.split(act_key, 16))[None]
+        action = jax.vmap(lambda o, k: policy(o, policy.init_carry(), key=k)[0])(obs[0], jax.random.split(act_key, 16))[
+            None
+        ]
         ended = jnp.ones((1, 16), bool)
         batch = Transition(obs, action, jnp.full((1, 16), jnp.nan), ended, ~ended, obs, {})
         return learner.update(state, batch, lambda b: -jnp.square(b.action - b.obs)[..., 0], key=learn_key)
