@@ -182,13 +182,13 @@ def docs(cls: type) -> dict[str, str]:
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__[:-1]):
         try:
-            body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0].body  # type: ignore[attr-defined]
+            tree = ast.parse(textwrap.dedent(inspect.getsource(base)))
         except (OSError, TypeError, SyntaxError):
             continue
-        for statement, after in itertools.pairwise(body):
-            is_text = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
-            if isinstance(statement, ast.AnnAssign) and is_text and isinstance(after.value.value, str):
-                found[statement.target.id] = " ".join(after.value.value.split())  # type: ignore[union-attr]
+        for statement, after in itertools.pairwise(tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else ()):
+            match statement, after:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str() as text)):
+                    found[name] = " ".join(text.split())
     return found
 
 

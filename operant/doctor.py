@@ -33,8 +33,8 @@ def examine() -> dict[str, Any]:
         "platform": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "devices": [f"{d.platform}:{d.id} {d.device_kind}" for d in jax.devices()],
-        "matmul_precision": jax.config.jax_default_matmul_precision or "default",
-        "compilation_cache": _cache(jax.config.jax_compilation_cache_dir),
+        "matmul_precision": jax.config.values["jax_default_matmul_precision"] or "default",
+        "compilation_cache": _cache(jax.config.values["jax_compilation_cache_dir"]),
         "extras": _extras(),
     }
     return found | {"hints": _hints(found)}

@@ -339,12 +339,12 @@ def _findings(findings: Sequence[Finding]) -> rich.table.Table:
 def evaluate(folder: str | Path, *, episodes: int, seed: int) -> int:
     """Evaluate each seed's policy and print the returns."""
     run = training.load(folder)
-    returns = [e.returns for e in _episodes(run, episodes, jax.random.key(seed))]
+    returns = [np.asarray(e.returns) for e in _episodes(run, episodes, jax.random.key(seed))]
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD, title=escape(str(folder)), title_justify="left", pad_edge=False)
     for column in ("seed", "mean", "median", "worst", "status"):
         table.add_column(column, justify="left" if column == "status" else "right")
     for i, (r, status) in enumerate(zip(returns, run.status, strict=True)):
-        table.add_row(str(i), _number(r.mean()), _number(float(np.median(r))), _number(r.min()), status.name)
+        table.add_row(str(i), *(_number(float(f(r))) for f in (np.mean, np.median, np.min)), status.name)
     console = _console()
     console.print(table)
     console.print(_return(returns))
