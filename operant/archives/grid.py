@@ -36,7 +36,7 @@ class Grid(AbstractArchive):
     """Fitness that adds nothing to the QD score (fitness units)."""
 
     card: ClassVar[Card] = Card(
-        "Mouret and Clune 2015, Illuminating Search Spaces by Mapping Elites", "1504.04909", "qd"
+        "Mouret and Clune 2015, Illuminating Search Spaces by Mapping Elites", "1504.04909", "quality-diversity"
     )
 
     def __check_init__(self) -> None:

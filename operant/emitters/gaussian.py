@@ -55,7 +55,7 @@ class Gaussian(AbstractEmitter):
     card: ClassVar[Card] = Card(
         "Vassiliades and Mouret 2018, Discovering the Elite Hypervolume by Leveraging Interspecies Correlation",
         "1804.03906",
-        "qd",
+        "quality-diversity",
     )
 
     def __check_init__(self) -> None:
@@ -68,8 +68,8 @@ class Gaussian(AbstractEmitter):
         kinds = {getattr(getattr(x, "dtype", None), "kind", type(x).__name__) for x in leaves}
         if not leaves or kinds != {"f"}:
             raise SpecError(
-                f"expected Gaussian.start to be a pytree of float arrays; got leaves of {sorted(kinds)}. Keep the arrays "
-                "of a network with eqx.filter(network, eqx.is_inexact_array)."
+                f"expected Gaussian.start to be a pytree of float arrays; got leaves of {sorted(kinds)}. Keep the "
+                "arrays of a network with eqx.filter(network, eqx.is_inexact_array)."
             )
 
     def init(self, *, key: PRNGKeyArray) -> Int[Array, ""]:

@@ -112,14 +112,14 @@ def _check_evaluate(evaluate: Any, emitter: AbstractEmitter, archive: AbstractAr
     """Raise SpecError unless one solution's answer is a number and a descriptor of the archive's size."""
     if not callable(evaluate):
         raise SpecError(
-            f"expected evaluate(solution, key) -> (fitness, descriptor); got {type(evaluate).__name__}. Give a function."
+            f"expected evaluate(solution, key) -> (fitness, descriptor); got {type(evaluate).__name__}. Write one."
         )
     answer = jax.eval_shape(evaluate, emitter.example(), jax.random.key(0))
     shapes = jax.tree.map(lambda x: x.shape, answer)
     if not (isinstance(answer, tuple) and shapes == ((), (archive.dims,))):
         raise SpecError(
-            f"expected evaluate(solution, key) to return (fitness (), descriptor ({archive.dims},)) of one solution, as "
-            f"{type(archive).__name__} has {archive.dims} dimension(s); got shapes {shapes}. "
+            f"expected evaluate(solution, key) to return (fitness (), descriptor ({archive.dims},)) of one solution, "
+            f"as {type(archive).__name__} has {archive.dims} dimension(s); got shapes {shapes}. "
             "Mend evaluate, or the archive's bounds."
         )
     if any(not jnp.issubdtype(x.dtype, jnp.floating) for x in answer):
