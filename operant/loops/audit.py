@@ -88,10 +88,11 @@ class Report:
         return self.table()
 
     def to_plain(self) -> dict[str, Any]:
-        """JSON-able, arrays left out."""
+        """JSON-able: arrays are left out, and numbers that are not finite are None."""
+        number = lambda x: None if x is None or not np.isfinite(x) else float(x)
         plain = [
-            {field.name: getattr(f, field.name) for field in dataclasses.fields(f) if field.name != "arrays"}
-            | {"verdict": str(f.verdict)}
+            {"name": f.name, "verdict": str(f.verdict), "why": f.why, "n": int(f.n)}
+            | {name: number(getattr(f, name)) for name in ("value", "low", "high", "limit")}
             for f in self.findings
         ]
         return {"subject": self.subject, "worst": str(self.worst), "findings": plain}
