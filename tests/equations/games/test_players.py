@@ -45,5 +45,5 @@ def test_random_cooperates_with_its_probability():
 def test_refusals():
     with pytest.raises(SpecError, match=r"expected 0 ≤ Random.p ≤ 1, a probability; got 2.0"):
         Random(2.0)
-    with pytest.raises(SpecError, match="expected a game of 2 actions for TitForTat.*this one has 3"):
+    with pytest.raises(SpecError, match=r"expected a game of 2 actions for TitForTat.*this one has 3"):
         TitForTat().init(MatrixGame(jnp.zeros((3, 3, 2))), 0, key=KEY)
