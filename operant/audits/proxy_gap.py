@@ -149,7 +149,7 @@ class ProxyGap(AbstractAudit):
         if kept.sum() < 2:
             return r, NOTHING, NOTHING
         random = arrays["truth_random"].mean() if "truth_random" in arrays else None
-        falls, rises = falls_and_rises(*(p[:, kept] for p in parts), random)
+        falls, rises = falls_and_rises(parts[0][:, kept], parts[1][:, kept], random)
         if len(g) == 1:
             return r, Interval(falls[0], math.nan, math.nan), Interval(rises[0], math.nan, math.nan)
         measure = lambda d: m.interval_of_mean([x[None] for x in d], self.level, self.resamples, rng)

@@ -104,10 +104,10 @@ class Saturation(AbstractAudit):
         if over:
             jumps = f"; actions jump from bound to bound at {switching:.0%} of steps" if switching >= 0.01 else ""
             return tell(Verdict.concern, f"{'; '.join(reversed(over))}{jumps}.")
-        why = (
-            f"little is at its bounds: {measure.what} at {most.value:.1%} of steps (limit {measure.limit:.0%}) is most."
-        )
-        return tell(Verdict.holds, why)
+        if most.value == 0:
+            return tell(Verdict.holds, "nothing is ever at a bound.")
+        share = f"{most.value:.2g} of steps (limit {measure.limit:g})"
+        return tell(Verdict.holds, f"little is at its bounds: most of all {measure.what}, in {share}.")
 
     def _observations(self, subject: Subject, space: Space) -> list[Measure]:
         """The most saturated element of the observation, or nothing."""
