@@ -124,7 +124,7 @@ class BC(AbstractLearner):
 
     def init(self, spec: EnvSpec, *, key: PRNGKeyArray) -> BCState:
         continuous = isinstance(spec.action, Box)
-        if continuous and spec.action.dtype != "float32":
+        if isinstance(spec.action, Box) and spec.action.dtype != "float32":
             raise SpecError(
                 f"expected actions Discrete, or a Box of float32; got {spec.action}. Number the actions, or cast them."
             )
@@ -157,7 +157,7 @@ class BC(AbstractLearner):
         gradient, metrics = jax.grad(lambda v: _loss(unflatten(v), obs, raw, choice), has_aux=True)(flat)
         direction, adam = optax.scale_by_adam().update(gradient, state.adam)
         lr = self.lr(state.steps) if callable(self.lr) else self.lr
-        flat = flat - lr * (direction + self.weight_decay * flat)
+        flat = flat - lr * (jnp.asarray(direction) + self.weight_decay * flat)
         return BCState(unflatten(flat), adam, normaliser, state.steps + 1), metrics
 
 

@@ -70,13 +70,14 @@ def fit(
             f"expected a new run folder; {path} holds a run. Resume it with "
             f"operant.resume({str(path)!r}, env=dataset), or choose another folder."
         )
-    return _Job(learner, dataset, intent, steps, batch, chosen, key, recorder or Silent(), path).run(None, throw)
+    source: Any = dataset  # stands where an environment does
+    return _Job(learner, source, intent, steps, batch, chosen, key, recorder or Silent(), path).run(None, throw)
 
 
 class FitEngine(_Engine):
     """Chunks of updates as one compiled function; the dataset is an argument of it, not a constant in it."""
 
-    env: Dataset
+    env: Any  # a Dataset
 
     def start(self) -> TrainState:
         parts = jax.jit(jax.vmap(lambda key: jax.random.split(key, 4)))(self.keys)
