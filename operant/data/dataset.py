@@ -212,10 +212,11 @@ class Dataset(eqx.Module):
         about = header["dataset"]
         spec, rows = config.from_plain(about["spec"], EnvSpec), about["size"]
         room = lambda space: jax.tree.map(lambda z: np.zeros((rows, *np.shape(z)), np.asarray(z).dtype), space.zero())
-        flags = lambda: np.zeros(rows, bool)
+        flags: Any = lambda: np.zeros(rows, bool)
         extras = {name: np.zeros(shape, dtype) for name, (dtype, shape) in about["extras"].items()}
-        parts: list[Any] = [room(spec.obs), room(spec.action), np.zeros(rows, np.float32), flags(), flags()]
-        like = (Transition(*parts, room(spec.obs), extras), np.zeros(rows, np.int32))
+        reward: Any = np.zeros(rows, np.float32)
+        steps = Transition(room(spec.obs), room(spec.action), reward, flags(), flags(), room(spec.obs), extras)
+        like = (steps, np.zeros(rows, np.int32))
         data, episode = checkpoint.load(path, like)
         return cls(data, episode, spec, origin=about["origin"], licence=about["licence"])
 
