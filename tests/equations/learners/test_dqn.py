@@ -49,7 +49,7 @@ def test_the_loss_is_quadratic_then_linear(error, target, loss):
 
 
 def test_one_gradient_step_by_hand():
-    learner = DQN(hidden=(), batch=2, capacity=8, lr=0.1, discount=0.5, error="squared", target_every=2)
+    learner = DQN(hidden=(), batch=2, capacity=16, double=False, lr=0.1, discount=0.5, error="squared", target_every=2)
     state = learner.init(SPEC, key=jax.random.key(0))
     networks = state.networks
     obs, action = np.array([[1.0, 2.0], [0.5, -1.0]], np.float32), np.array([0, 2])

@@ -130,7 +130,7 @@ def test_n_step_sums_discounts_and_ends_by_hand():
 
 
 def test_truncation_bootstraps_and_termination_does_not():
-    learner = DQN(**SMALL, discount=0.9)
+    learner = DQN(**SMALL, n_step=1, discount=0.9)
     state = learner.init(DISCRETE, key=jax.random.key(0))
     replay = state.replay.insert(rollout(DISCRETE, 0))
     place = (jnp.zeros(N, jnp.int32), jnp.arange(N))
