@@ -30,7 +30,7 @@ CLAIMS = (
         seeds=6,
         test=Better(),
         subject=Trained(DQN(**_PAPER), "CartPole-v1", Greedy()),
-        control=Trained(DQN(**_PAPER, capacity=16, target_every=1), "CartPole-v1", Greedy()),
+        control=Trained(DQN(**{**_PAPER, "capacity": 16, "target_every": 1}), "CartPole-v1", Greedy()),
     ),
     *solve(DQN(), "CartPole-v1", 100_000),
     *solve(DQN(), "Acrobot-v1", 100_000),
