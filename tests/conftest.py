@@ -1,9 +1,5 @@
 """What every test shares: strict JAX settings and one compilation cache."""
 
-import os
-
-os.environ.setdefault("MUJOCO_GL", "osmesa")
-
 import jax
 import operant  # noqa: F401  (configures XLA first)
 

@@ -12,6 +12,7 @@ shape, and the SHA-256 of the leaves. Writing is atomic: a temporary file beside
 (array([1., 1.], dtype=float32), 'two ones')
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -67,7 +68,8 @@ def write_atomically(path: Path, parts: list[bytes]) -> None:
             f"({_free(path)}). Free space, or choose a folder that can be written. Nothing already saved was lost."
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def _free(path: Path) -> str:

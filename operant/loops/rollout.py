@@ -155,14 +155,14 @@ def _episodes(ts: Transition) -> Episodes:
 
 @partial(jax.jit, static_argnums=(0, 4))
 def _act_host(
-    fixed: Any, arrays: list, obs: Obs, carry: Carry, greedy: bool, start: Array, key: PRNGKeyArray, t: int
+    fixed: Any, arrays: list, obs: Obs, carry: Carry, greedy: bool, start: Array, key: PRNGKeyArray | None, t: int
 ) -> tuple[Any, dict, Carry]:
     structure, others = fixed
     leaves = [b if a is None else a for a, b in zip(arrays, others, strict=True)]
     policy = jax.tree_util.tree_unflatten(structure, leaves)
     n = start.shape[0]
     carry = where(start, carries(policy, n), carry)
-    keys = None if greedy else jax.random.split(jax.random.fold_in(key, t), n)
+    keys = None if greedy or key is None else jax.random.split(jax.random.fold_in(key, t), n)
     return act(policy, obs, carry, keys)
 
 
@@ -250,7 +250,6 @@ def predict(
     if carry is None:
         carry = carries(policy, n)
     fixed, arrays = _parts(policy)
-    key = jax.random.key(0) if key is None else key
     action, _, carry = _act_host(fixed, arrays, obs, carry, deterministic, start, key, 0)
     action = np.asarray(action)
     return (action if batched else action[0]), carry

@@ -1,0 +1,239 @@
+"""The training loop: seeds alone or together, resume to the bit, kill -9, JAX against host, one process a run."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import operant
+import operant.loops.train as training
+from operant.core import AbstractFixedReward, Constraint, Intent, Status
+from operant.envs.toy import CartPole, Pendulum
+from operant.errors import RunError, SpecError, StoreError
+from operant.io.recorders import Csv
+from operant.learners import PPO
+from operant.loops.train import FILE, load, resume, train
+from operant.rewards import Program, Scale, Task
+from operant.testing.checks import close, raw, same
+
+KEY = jax.random.key(0)
+LEARNER = PPO(rollout=16, epochs=2, minibatches=2, hidden=(8,))
+STEPS = 16 * 4 * 12
+SETTINGS = {"steps": STEPS, "num_envs": 4, "key": KEY}
+
+
+@pytest.fixture(scope="module")
+def two():
+    return train(LEARNER, CartPole(), Intent(Task()), seeds=2, **SETTINGS)
+
+
+def one(tree, i):
+    return jax.tree.map(lambda x: x[i], eqx.filter(tree, eqx.is_array))
+
+
+def test_shapes(two):
+    assert two.status == (Status.done, Status.done)
+    assert two.metrics["episode/return"].shape == (2, 12)
+    assert two.env_steps.tolist() == [64 * (i + 1) for i in range(12)]
+    assert int(two.state.iteration[0]) == 12
+    action, carry = two.policy(1).predict(np.zeros(4, np.float32))
+    assert int(action) in (0, 1) and carry == ()
+    assert two.card["compile_seconds"] > 0 and two.card["run_seconds"] > 0
+
+
+def test_same_key_same_result(two):
+    again = train(LEARNER, CartPole(), Intent(Task()), seeds=2, **SETTINGS)
+    assert same(again.state, two.state)
+
+
+def test_seed_alone_equals_seed_among_others():
+    """Eight seeds side by side equal eight single runs to 1e-5."""
+    eight = train(LEARNER, CartPole(), Intent(Task()), seeds=8, **SETTINGS)
+    for i in (0, 3, 7):
+        alone = train(LEARNER, CartPole(), Intent(Task()), seeds=[i], **SETTINGS)
+        assert close(one(alone.state.learner, 0), one(eight.state.learner, i), 1e-5)
+        np.testing.assert_allclose(alone.metrics["episode/return"][0], eight.metrics["episode/return"][i], rtol=1e-5)
+
+
+def test_array_fields_train_settings_side_by_side(two):
+    both = PPO(rollout=16, epochs=2, minibatches=2, hidden=(8,), lr=jnp.array([0.0, 3e-4]))
+    run = train(both, CartPole(), Intent(Task()), seeds=2, **SETTINGS)
+    assert run.seeds == 4
+    fresh = LEARNER.init(run.spec, key=KEY)
+    assert not close(one(run.state.learner.networks, 2), eqx.filter(fresh.networks, eqx.is_array), 1e-6)
+    for seed in (0, 1):
+        assert close(one(run.state.learner, 2 + seed), one(two.state.learner, seed), 1e-5)
+
+
+def interrupted(folder, monkeypatch, after, env=None, **more):
+    """Train into `folder`, stopped like a killed process right after checkpoint number `after`."""
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(training, "CHECKPOINT_SHARE", float("inf"))
+    monkeypatch.setattr(training, "CHUNK_SECONDS", 0.0)
+    real, count = training._save, []
+
+    def save(*args):
+        real(*args)
+        count.append(1)
+        if len(count) == after:
+            raise KeyboardInterrupt("killed here")
+
+    monkeypatch.setattr(training, "_save", save)
+    with pytest.raises(KeyboardInterrupt):
+        train(LEARNER, env or CartPole(), Intent(Task()), folder=folder, **{**SETTINGS, **more})
+    monkeypatch.undo()
+
+
+def test_resume_is_exact(two, tmp_path, monkeypatch):
+    interrupted(tmp_path / "run", monkeypatch, after=3, seeds=2)
+    half = load(tmp_path / "run")
+    assert half.status == (Status.running, Status.running)
+    assert 0 < int(half.state.iteration[0]) < 12
+    whole = resume(tmp_path / "run")
+    assert same(whole.state, two.state)
+    for name, x in two.metrics.items():
+        np.testing.assert_array_equal(whole.metrics[name], x)
+    metrics, _ = Csv.read(tmp_path / "run")
+    np.testing.assert_array_equal(metrics["episode/return"], two.metrics["episode/return"])
+    assert whole.card["resumed_exactly"] is True
+    again = load(tmp_path / "run")
+    assert same(again.state, two.state) and again.status == two.status
+
+
+def test_resume_on_the_host_is_exact(tmp_path, monkeypatch):
+    env = operant.make("gym:CartPole-v1")
+    whole = train(LEARNER, env, Intent(Task()), seeds=2, **SETTINGS)
+    interrupted(tmp_path / "run", monkeypatch, after=4, env=env, seeds=2)
+    resumed = resume(tmp_path / "run")
+    assert same(resumed.state, whole.state)
+    assert resumed.card["resumed_exactly"] is True
+
+
+KILLED = """
+import operant, jax, sys
+import operant.loops.train as training
+from operant.learners import PPO
+from operant.rewards import Task
+training.CHECKPOINT_SECONDS = 0.0
+training.CHECKPOINT_SHARE = float("inf")
+training.CHUNK_SECONDS = 0.0
+operant.train(PPO(rollout=16, epochs=2, minibatches=2, hidden=(8,)), operant.make("CartPole-v1"),
+    operant.Intent(Task()), seeds=2, steps=16 * 4 * 400, num_envs=4, key=jax.random.key(0), folder=sys.argv[1])
+"""
+
+
+@pytest.mark.slow
+def test_killed_with_nine_and_resumed(tmp_path):
+    """A real process, a real SIGKILL at whatever moment it comes, and the parameters of a run never stopped."""
+    folder = tmp_path / "run"
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(folder)], env={**os.environ})
+    deadline = time.monotonic() + 240
+    while not (folder / FILE).exists() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.02)
+    time.sleep(0.15)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = int(load(folder).state.iteration[0])
+    assert 0 < done < 400
+    whole = train(LEARNER, CartPole(), Intent(Task()), seeds=2, **{**SETTINGS, "steps": 16 * 4 * 400})
+    assert same(resume(folder).state, whole.state)
+
+
+def test_ctrl_c_leaves_a_usable_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "CHUNK_SECONDS", 0.0)
+
+    class Presses(operant.io.recorders.Silent):
+        def record(self, first, metrics, steps):
+            if first == 3:
+                signal.raise_signal(signal.SIGINT)
+
+    run = train(LEARNER, CartPole(), Intent(Task()), recorder=Presses(), folder=tmp_path / "run", **SETTINGS)
+    assert run.status == (Status.stopped,)
+    assert int(run.state.iteration[0]) == 4
+    assert resume(tmp_path / "run").status == (Status.done,)
+
+
+def test_a_non_finite_seed_stops_and_the_others_go_on():
+    class Late(AbstractFixedReward):
+        def __call__(self, state, batch):
+            return jnp.where(batch.obs[..., 2] > 0.15, jnp.nan, 1.0)
+
+    run = train(
+        PPO(rollout=8, epochs=1, minibatches=1, hidden=(8,)), CartPole(), Intent(Late()), steps=8 * 6, num_envs=1,
+        seeds=6, key=KEY, throw=False,
+    )  # fmt: skip
+    assert Status.non_finite in run.status and Status.done in run.status
+    for i, status in enumerate(run.status):
+        weights = jax.tree.leaves(one(run.state.learner.networks, i))
+        assert all(np.isfinite(raw(x)).all() for x in weights), "expected the last finite parameters to be kept"
+        assert np.isnan(run.metrics["loss/value"][i]).any() == (status == Status.non_finite)
+    with pytest.raises(RunError, match=r"member\(s\) \[.*\] of 6 met NaN or infinity"):
+        train(
+            PPO(rollout=8, epochs=1, minibatches=1, hidden=(8,)), CartPole(), Intent(Late()), steps=8 * 6, num_envs=1,
+            seeds=6, key=KEY,
+        )  # fmt: skip
+
+
+def test_terms_truth_and_constraints_are_measured():
+    intent = Intent(
+        Scale(Task(), 2.0), (Constraint(Program(lambda action: action[0] ** 2), 0.1),), "gently", truth=Task()
+    )
+    run = train(
+        PPO(rollout=200, epochs=1, minibatches=2, hidden=(8,)), Pendulum(), intent, steps=800, num_envs=2, key=KEY
+    )
+    for name in ("episode/return", "episode/truth", "episode/stated", "episode/length", "constraint/0_cost"):
+        assert name in run.metrics, sorted(run.metrics)
+    np.testing.assert_allclose(run.metrics["episode/truth"], run.metrics["episode/return"], rtol=1e-4)
+    assert run.metrics["episode/length"][0, 0] == 200
+
+
+def test_two_processes_do_not_write_one_run(tmp_path):
+    train(LEARNER, CartPole(), Intent(Task()), folder=tmp_path / "run", **SETTINGS)
+    with training._locked(tmp_path / "run"), pytest.raises(RunError, match="another one holds it"):
+        resume(tmp_path / "run")
+    with pytest.raises(RunError, match="holds a run"):
+        train(LEARNER, CartPole(), Intent(Task()), folder=tmp_path / "run", **SETTINGS)
+
+
+def test_save_and_load(two, tmp_path):
+    two.save(tmp_path / "kept")
+    back = operant.load(tmp_path / "kept")
+    assert same(back.state, two.state)
+    np.testing.assert_array_equal(back.metrics["episode/return"], two.metrics["episode/return"])
+    obs = np.zeros((3, 4), np.float32)
+    np.testing.assert_array_equal(back.policy(1).predict(obs)[0], two.policy(1).predict(obs)[0])
+    assert json.loads((tmp_path / "kept" / "card.json").read_text())["learner"] == "PPO"
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"steps": 0}, "expected steps to be a whole number ≥ 1; got 0"),
+        ({"num_envs": -1}, "expected num_envs to be a whole number ≥ 1; got -1"),
+        ({"seeds": [1, 1]}, "expected different seeds"),
+        ({"key": 0}, r"expected key to be a JAX key, jax.random.key\(0\); got int 0"),
+    ],
+)
+def test_refusals(change, text):
+    with pytest.raises(SpecError, match=text):
+        train(LEARNER, CartPole(), Intent(Task()), **{**SETTINGS, **change})
+
+
+def test_reward_given_for_intent():
+    with pytest.raises(SpecError, match=r"expected intent to be .*Intent.*; got Task. Wrap it: Intent\(reward\)"):
+        train(LEARNER, CartPole(), Task(), **SETTINGS)
+
+
+def test_read_only_folder(tmp_path):
+    target = Path("/proc/operant")  # nobody may write there, root included
+    with pytest.raises(StoreError, match="expected to write in the run folder"):
+        train(LEARNER, CartPole(), Intent(Task()), folder=target, **SETTINGS)
