@@ -10,6 +10,7 @@ termination; Pendulum and Hopper therefore run with normalised rewards in every 
 """
 
 import dataclasses
+import itertools
 import json
 import os
 import resource
@@ -83,7 +84,7 @@ class SAC:
         Forward passes: actor on successors, actor on observations, two target critics, two critics twice. Backward:
         weights of actor and critics; inputs of all layers but the first, and in the policy's loss the critics' actions.
         """
-        layers = lambda *sizes: [a * b for a, b in zip(sizes[:-1], sizes[1:], strict=True)]
+        layers = lambda *sizes: [a * b for a, b in itertools.pairwise(sizes)]
         actor = layers(self.obs, *self.hidden, 2 * self.action)
         critic = layers(self.obs + self.action, *self.hidden, 1)
         a, c = sum(actor), sum(critic)

@@ -11,12 +11,12 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).parents[1])  # not peers/, whose files are named after what they import
 
-import tasks  # noqa: E402  (first: it starts the clock)
-
-import operant  # noqa: E402, I001
 import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
+import tasks  # noqa: E402  (first: it starts the clock)
+
+import operant  # noqa: E402
 from operant.core import AbstractEnv, AbstractPolicy, Box, Intent  # noqa: E402
 from operant.learners.ppo import PPO  # noqa: E402
 from operant.learners.sac import SAC  # noqa: E402

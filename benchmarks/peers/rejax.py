@@ -10,11 +10,10 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).parents[1])  # not peers/, whose files are named after what they import
 
-import tasks  # noqa: E402  (first: it starts the clock)
-
-import jax  # noqa: E402, I001
+import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 import rejax  # noqa: E402
+import tasks  # noqa: E402  (first: it starts the clock)
 from rejax.evaluate import evaluate  # noqa: E402
 
 

@@ -6,10 +6,9 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).parents[1])  # not peers/, whose files are named after what they import
 
-import tasks  # noqa: E402  (first: it starts the clock)
-
-import gymnasium  # noqa: E402, I001
+import gymnasium  # noqa: E402
 import numpy as np  # noqa: E402
+import tasks  # noqa: E402  (first: it starts the clock)
 import torch  # noqa: E402
 from stable_baselines3 import PPO, SAC  # noqa: E402
 from stable_baselines3.common.env_util import make_vec_env  # noqa: E402
