@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
-from operant.errors import DataError, SpecError
+from operant.errors import SpecError
 
 Obs = PyTree[Array]
 Action = PyTree[Array]
@@ -344,6 +344,8 @@ class Constraint(eqx.Module):
     """What must stay small, as a reward-like object (cost units a step)."""
     limit: float
     """Largest allowed mean cost a step (cost units)."""
+    name: str = eqx.field(default="", static=True)
+    """What metrics and reports call it; empty: its position."""
 
 
 class Intent(eqx.Module):
@@ -486,13 +488,3 @@ class AbstractAudit(eqx.Module):
 
     @abc.abstractmethod
     def __call__(self, subject: Subject, *, key: PRNGKeyArray) -> Finding: ...
-
-
-# --- checks every entry shares --------------------------------------------------------------------------------------
-
-
-def check_space(space: Space, x: Any, what: str) -> None:
-    """Raise DataError unless `x` lies in `space`, saying which number is where."""
-    if not space.contains(x):
-        shown = np.array2string(np.asarray(x), precision=4, threshold=8) if not isinstance(x, Mapping) else repr(x)
-        raise DataError(f"expected {what} in {space}; got {shown}. Clip it, or fix the space.")

@@ -93,8 +93,6 @@ class Study:
     """Questions asked of the result."""
     eval_episodes: int = 20
     """Greedy episodes each seed is evaluated on at the end."""
-    constraint_names: tuple[str, ...] = ()
-    """The constraints' names, in their order."""
     folder: Path = dataclasses.field(default=Path(), compare=False)
     """Where the files of its programs are found from."""
 
@@ -109,11 +107,9 @@ class Study:
             raise SpecError(
                 f"name: expected letters, digits, '.', '_' and '-', since a folder is named so; got {self.name!r}."
             )
-        if len(self.constraint_names) != len(self.intent.constraints):
-            raise SpecError(
-                f"constraint_names: expected {len(self.intent.constraints)} names, one a constraint; "
-                f"got {len(self.constraint_names)}."
-            )
+        names = [x.name for x in self.intent.constraints]
+        if not all(names) or len(set(names)) < len(names):
+            raise SpecError(f"constraints: expected each to have a name of its own; got {names}. Name them.")
 
     @property
     def statement(self) -> str:
@@ -129,8 +125,7 @@ class Study:
         plain["audits"] = [_short(audit) for audit in self.audits]
         plain["reward"] = _plain_reward(self.intent.reward)
         plain["constraints"] = {
-            name: {"limit": config.scalar(x.limit), **config.to_plain(x.cost)}
-            for name, x in zip(self.constraint_names, self.intent.constraints, strict=True)
+            x.name: {"limit": config.scalar(x.limit), **config.to_plain(x.cost)} for x in self.intent.constraints
         }
         if self.intent.truth is not None:
             plain["truth"] = _plain_reward(self.intent.truth)
@@ -244,7 +239,7 @@ def from_plain(plain: Mapping[str, Any], *, folder: str | Path = ".", name: str 
     truth = plain.get("truth")
     intent = Intent(
         read_reward(plain.get("reward", "Task"), "reward", root),
-        tuple(_constraint(x, f"constraints.{key}", root) for key, x in constraints.items()),
+        tuple(_constraint(x, key, root) for key, x in constraints.items()),
         config.read(plain.get("statement", ""), str, "statement"),
         None if truth is None else read_reward(truth, "truth", root),
     )
@@ -255,7 +250,6 @@ def from_plain(plain: Mapping[str, Any], *, folder: str | Path = ".", name: str 
         intent=intent,
         learner=config.from_plain(plain["learner"], AbstractLearner, "learner", root=root),
         audits=config.read(plain.get("audits", []), tuple[AbstractAudit, ...], "audits", root=root),
-        constraint_names=tuple(constraints),
         folder=root,
         **{key: _count(plain[key], key) for key in numbers if key in plain},
     )
@@ -326,12 +320,13 @@ def default_audits() -> tuple[AbstractAudit, ...]:
     return tuple(ready)
 
 
-def _constraint(plain: Any, where: str, root: Path) -> Constraint:
+def _constraint(plain: Any, name: str, root: Path) -> Constraint:
+    where = f"constraints.{name}"
     if not isinstance(plain, Mapping) or "limit" not in plain:
         raise SpecError(f"{where}: expected a table with `limit` and a cost, got {config.shown(plain)}.")
     rest = dict(plain)
     limit = config.read(rest.pop("limit"), float, f"{where}.limit")
-    return Constraint(config.from_plain(rest, AbstractReward, where, root=root), limit)
+    return Constraint(config.from_plain(rest, AbstractReward, where, root=root), limit, name)
 
 
 def _plain_reward(reward: AbstractReward) -> Any:

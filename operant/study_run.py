@@ -177,7 +177,7 @@ def finish(
         "statement": run.intent.statement,
         "env": run.spec.name or type(run.env).__name__,
         "intent": _terms(run.intent.reward),
-        "constraints": _limits(run, study.constraint_names if study else ()),
+        "constraints": _limits(run),
         "truth": _described(run.intent.truth) if run.intent.truth is not None else None,
         "notes": [*notes, *missing],
         "clips": clips,
@@ -249,12 +249,12 @@ def _described(module: Any) -> str:
     return f"{plain['type']}({', '.join(shown)})" if shown else plain["type"]
 
 
-def _limits(run: training.Run, names: Sequence[str]) -> list[dict[str, Any]]:
+def _limits(run: training.Run) -> list[dict[str, Any]]:
     """Each constraint with the mean cost a step at the end of training, and its interval over seeds."""
     rows = []
     for i, constraint in enumerate(run.intent.constraints):
-        name = names[i] if i < len(names) else str(i)
-        measured = run.metrics.get(f"constraint/{name}_cost", run.metrics.get(f"constraint/{i}_cost"))
+        name = constraint.name or str(i)
+        measured = run.metrics.get(f"constraint/{name}_cost")
         row: dict[str, Any] = {"name": name, "limit": config.scalar(constraint.limit)}
         if measured is not None and measured.shape[1]:
             last = measured[:, -1].astype(float)

@@ -71,8 +71,8 @@ def test_a_study_says_what_its_modules_are(folder):
     assert set(read.intent.reward.terms) == {"plain", "upright"}
     assert read.intent.reward.weights == {"upright": 2.5}
     assert read.intent.truth == Task()
-    assert read.constraint_names == ("effort",)
     (constraint,) = read.intent.constraints
+    assert constraint.name == "effort"
     assert constraint.limit == 0.5
     assert constraint.cost.constants == {"k": 3.0}
     assert read.learner.hidden == (8, 8)
@@ -200,12 +200,12 @@ def test_a_reward_with_a_weight_of_its_own_is_kept_apart_from_its_terms_weight(m
 
 def test_constraints_keep_their_names_and_order():
     asked = study.Study(
-        "x", Pendulum(), Intent(Task(), (Constraint(Task(), 1.0), Constraint(Clip(Task()), 0.25))), PPO(), 10,
-        constraint_names=("zeal", "care"),
+        "x", Pendulum(), Intent(Task(), (Constraint(Task(), 1.0, "zeal"), Constraint(Clip(Task()), 0.25, "care"))),
+        PPO(), 10,
     )  # fmt: skip
     read = study.loads(asked.dumps())
     assert read == asked
-    assert read.constraint_names == ("zeal", "care")
+    assert [x.name for x in read.intent.constraints] == ["zeal", "care"]
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

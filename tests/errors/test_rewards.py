@@ -57,8 +57,8 @@ def test_an_array_that_was_not_swept():
 def test_lagrangian():
     with refused("at least one constraint", "got none"):
         Lagrangian(Task(), ())
-    with refused("expected 1 different names, one a constraint; got ('a', 'b')"):
-        Lagrangian(Task(), (Constraint(Task(), 1.0),), names=("a", "b"))
+    with refused("expected 2 different names, one a constraint; got ['a', 'a']"):
+        Lagrangian(Task(), (Constraint(Task(), 1.0, "a"), Constraint(Task(), 2.0, "a")))
 
 
 # --- programs -------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from operant import config, study
-from operant.core import AbstractHostEnv, AbstractLearner, AbstractReward, Intent
+from operant.core import AbstractHostEnv, AbstractLearner, AbstractReward, Constraint, Intent
 from operant.envs.toy.pendulum import Pendulum
 from operant.errors import SpecError, StoreError
 from operant.learners.ppo import PPO
@@ -133,8 +133,8 @@ def test_a_missing_program_is_named(tmp_path: Path):
 def test_a_study_made_in_python_is_checked_too():
     with pytest.raises(SpecError, match=r"steps: expected a whole number ≥ 1, got 0 \(int\)"):
         study.Study("x", Pendulum(), Intent(Task()), PPO(), 0)
-    with pytest.raises(SpecError, match="constraint_names: expected 0 names"):
-        study.Study("x", Pendulum(), Intent(Task()), PPO(), 10, constraint_names=("a",))
+    with pytest.raises(SpecError, match=r"constraints: expected each to have a name of its own; got \[''\]"):
+        study.Study("x", Pendulum(), Intent(Task(), (Constraint(Task(), 1.0),)), PPO(), 10)
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that even root cannot write in")

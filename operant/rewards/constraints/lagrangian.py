@@ -64,8 +64,6 @@ class Lagrangian(AbstractReward):
     """Price λ of every cost at the start (reward units per cost unit)."""
     proportional: float = 0.0
     """Share of the present excess in the price, which damps oscillation (reward units per squared cost unit)."""
-    names: tuple[str, ...] = eqx.field(default=(), static=True)
-    """What the constraints are called in metrics; their numbers where empty."""
 
     card: ClassVar[Card] = Card(
         "Stooke, Achiam and Abbeel 2020, Responsive Safety in Reinforcement Learning by PID Lagrangian Methods",
@@ -76,11 +74,9 @@ class Lagrangian(AbstractReward):
     def __check_init__(self):
         if not self.constraints:
             raise SpecError("expected at least one constraint in Lagrangian; got none. Use the reward as it is.")
-        if self.names and len(set(self.names)) != len(self.constraints):
-            raise SpecError(
-                f"expected {len(self.constraints)} different names, one a constraint; got {self.names}. Leave names "
-                "empty to number them."
-            )
+        names = [c.name or str(i) for i, c in enumerate(self.constraints)]
+        if len(set(names)) < len(names):
+            raise SpecError(f"expected {len(names)} different names, one a constraint; got {names}. Rename one.")
         for what in ("lr", "initial", "proportional"):
             check_number(f"Lagrangian.{what}", getattr(self, what), 0.0, float("inf"))
 
@@ -117,6 +113,7 @@ class Lagrangian(AbstractReward):
         excess = jnp.stack(means) - jnp.stack([jnp.asarray(c.limit, jnp.float32) for c in self.constraints])
         integral = jnp.maximum(0.0, state.integral + self.lr * excess)
         multiplier = jnp.maximum(0.0, integral + self.proportional * excess)
-        for i, name in enumerate(self.names or map(str, range(len(self.constraints)))):
+        for i, constraint in enumerate(self.constraints):
+            name = constraint.name or str(i)
             metrics = metrics | {f"constraint/{name}_cost": means[i], f"constraint/{name}_multiplier": multiplier[i]}
         return LagrangianState(inner, tuple(costs), integral, multiplier), metrics

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from operant.core import Box, Composite, Discrete, EnvSpec
 from operant.errors import SpecError
 from operant.learners.ppo import PPO, to_action

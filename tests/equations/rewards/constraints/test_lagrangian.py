@@ -18,11 +18,11 @@ def batch(actions):
     return Transition(zero[..., None], action, zero, no, no, zero[..., None], {})
 
 
-COSTS = (Constraint(Program(lambda a: a), 1.0), Constraint(Program(lambda b: b), 5.0))
+COSTS = (Constraint(Program(lambda a: a), 1.0, "fuel"), Constraint(Program(lambda b: b), 5.0, "heat"))
 
 
 def test_two_updates_by_hand():
-    reward = Lagrangian(Program(lambda a, b: a + b), COSTS, lr=0.5, initial=0.25, names=("fuel", "heat"))
+    reward = Lagrangian(Program(lambda a, b: a + b), COSTS, lr=0.5, initial=0.25)
     state = reward.init(SPEC, key=KEY)
     assert state.multiplier.tolist() == [0.25, 0.25]
     data = batch([[[2.0, 4.0]], [[4.0, 2.0]]])  # mean costs 3 and 3
@@ -45,7 +45,7 @@ def test_the_proportional_part_answers_at_once_and_is_not_kept():
     state = reward.init(SPEC, key=KEY)
     state, metrics = reward.update(state, batch([[[3.0, 0.0]]]), key=KEY)
     assert (state.integral.tolist(), state.multiplier.tolist()) == ([1.0], [5.0])
-    assert float(metrics["constraint/0_multiplier"]) == 5.0
+    assert float(metrics["constraint/fuel_multiplier"]) == 5.0
     state, _ = reward.update(state, batch([[[0.5, 0.0]]]), key=KEY)
     assert (state.integral.tolist(), state.multiplier.tolist()) == ([0.75], [0.0])  # 0.75 − 2 · 0.5 < 0
 

@@ -1,0 +1,123 @@
+"""Every public environment, reward, learner and audit against every contract of `operant.testing`."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import operant.audits
+import operant.learners
+import operant.rewards
+from operant import Intent
+from operant.core import AbstractAudit, AbstractFixedReward, AbstractLearner, Constraint, Status
+from operant.envs import toy
+from operant.envs.tabular import TabularMDP
+from operant.loops.train import train
+from operant.rewards import (
+    Clip,
+    Heuristic,
+    Lagrangian,
+    Normalise,
+    PotentialShaping,
+    Program,
+    Scale,
+    Task,
+    Terms,
+)
+from operant.testing import check_audit, check_env, check_learner, check_reward, small_spec
+
+ENVS = {
+    "cartpole": toy.CartPole(max_steps=15),
+    "cartpole-fixed": toy.CartPole(max_steps=15, fixed_horizon=True),
+    "pendulum": toy.Pendulum(max_steps=15),
+    "mountain-car": toy.MountainCar(max_steps=15),
+    "mountain-car-continuous": toy.MountainCarContinuous(max_steps=15),
+    "acrobot": toy.Acrobot(max_steps=15),
+    "gridworld": toy.GridWorld(max_steps=15),
+    "point-maze": toy.PointMaze(max_steps=15),
+    "tabular": TabularMDP.random(np.random.default_rng(0), 4, 2).as_env(15),
+}
+
+
+@pytest.mark.parametrize("name", ENVS)
+def test_environments(name):
+    check_env(ENVS[name])
+
+
+class FirstNumber(AbstractFixedReward):
+    """The first number seen: a reward that needs nothing of the environment's."""
+
+    def __call__(self, state, batch):
+        return batch.obs[..., 0]
+
+
+REWARDS = {
+    "task": Task(),
+    "clip": Clip(Task()),
+    "scale": Scale(Task(), 2.0),
+    "terms": Terms({"a": Task(), "b": FirstNumber()}, {"b": 0.5}),
+    "terms-without-task": Terms({"b": FirstNumber()}),
+    "potential": PotentialShaping(Task(), FirstNumber()),
+    "heuristic": Heuristic(FirstNumber(), FirstNumber()),
+    "lagrangian": Lagrangian(Task(), (Constraint(FirstNumber(), 0.1),)),
+    "program": Program(lambda obs, action: obs[0] + 0.0 * action),
+}
+
+
+@pytest.mark.parametrize("name", REWARDS)
+def test_rewards(name):
+    check_reward(REWARDS[name], small_spec(), plain=False)
+
+
+def test_normalise_is_stable():
+    """`Normalise` reads whole rollouts of `spec.num_envs` environments: the same contracts hold on those."""
+    check_reward(Normalise(FirstNumber()), small_spec(), plain=False)
+
+
+SMALL = {
+    "PPO": operant.learners.PPO(rollout=8, epochs=1, minibatches=2, hidden=(8,)),
+    "PPO-memory": operant.learners.PPO(rollout=8, epochs=1, minibatches=1, hidden=(8,), memory=4, sequence=4),
+    "DQN": operant.learners.DQN(hidden=(8,), capacity=64, batch=8, learning_starts=0),
+    "SAC": operant.learners.SAC(hidden=(8,), capacity=64, batch=8, learning_starts=0),
+    "TD3": operant.learners.TD3(hidden=(8,), capacity=64, batch=8, learning_starts=0),
+}
+NEEDS_BOX = {"TD3"}
+NEEDS_DISCRETE = {"DQN"}
+
+
+def test_every_learner_is_here():
+    names = {name for name in operant.learners.__all__ if issubclass(getattr(operant.learners, name), AbstractLearner)}
+    offline = {name for name in names if "env" not in getattr(operant.learners, name).card.needs}
+    assert names - offline <= {name.split("-")[0] for name in SMALL}
+
+
+@pytest.mark.parametrize("continuous", [False, True], ids=["discrete", "continuous"])
+@pytest.mark.parametrize("name", SMALL)
+def test_learners(name, continuous):
+    if name in (NEEDS_DISCRETE if continuous else NEEDS_BOX):
+        with pytest.raises(operant.errors.SpecError, match="expected"):
+            SMALL[name].init(small_spec(continuous), key=jax.random.key(0))
+        return
+    check_learner(SMALL[name], small_spec(continuous))
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in operant.audits.__all__ if issubclass(getattr(operant.audits, n), AbstractAudit)]
+)
+def test_audits(name):
+    check_audit(getattr(operant.audits, name)())
+
+
+def test_poisoned_environment_reward_never_reaches_a_learner():
+    """A whole run on an environment that pays NaN, with a reward that does not read it."""
+
+    class PaysNaN(toy.CartPole):
+        def advance(self, inner, action, *, key):
+            inner, reward, terminated = super().advance(inner, action, key=key)
+            return inner, reward * jnp.nan, terminated
+
+    run = train(
+        SMALL["PPO"], PaysNaN(), Intent(FirstNumber()), steps=64, num_envs=2, key=jax.random.key(0), throw=False
+    )
+    assert run.status == (Status.done,)
+    assert np.isfinite(run.metrics["loss/value"]).all()
