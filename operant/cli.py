@@ -57,16 +57,31 @@ def evaluate(
 
 def audit(
     subject: Annotated[
-        Positional[str], arg(metavar="RUN|POLICY", help="A run's folder, or a policy as file.py:function.")
+        Positional[str],
+        arg(metavar="RUN|POLICY", help="A run's folder, or a policy: file.py:function, an .onnx file, an SB3 .zip."),
     ],
     env: Annotated[str | None, arg(help="For a policy: the environment it acts in.")] = None,
     audits: Annotated[tuple[str, ...], arg(help="Which audits; none: the study's, or all of them.")] = (),
     seed: Annotated[int, arg(help="The number that the audits' randomness comes from.")] = 0,
+    trust: Annotated[bool, arg(help="Unpickle an SB3 .zip, which runs code that its author chose.")] = False,
 ) -> int:
     """Audit a run, or anyone's policy: does the behaviour match the intent, and where will it break."""
     from operant import study_run
 
-    return study_run.audit(subject, env=env, audits=audits, seed=seed)
+    return study_run.audit(subject, env=env, audits=audits, seed=seed, trust=trust)
+
+
+def export(
+    run: RunFolder,
+    seed: Annotated[int, arg(help="Which seed's policy.")] = 0,
+    out: Annotated[Path, arg(help="The file to write.")] = Path("policy.onnx"),
+) -> int:
+    """Write a run's greedy policy as an ONNX file, which needs neither Operant nor JAX."""
+    from operant.io import onnx
+    from operant.loops import train as training
+
+    print(onnx.export(training.load(run).policy(seed), out))
+    return 0
 
 
 def report(run: RunFolder) -> int:
@@ -111,7 +126,7 @@ def doctor(json: Annotated[bool, arg(help="As JSON.")] = False) -> int:
     return 0
 
 
-COMMANDS = {f.__name__: f for f in (run, train, evaluate, audit, report, resume, methods, reproduce, doctor)}
+COMMANDS = {f.__name__: f for f in (run, train, evaluate, audit, export, report, resume, methods, reproduce, doctor)}
 ABOUT = "Teach agents behaviour from what you mean, and check that they learned it."
 
 

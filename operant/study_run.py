@@ -9,7 +9,7 @@ whatever becomes of the originals.
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from operant import study as studies
 from operant.core import AbstractAudit, AbstractReward, Finding, Intent, Status, Verdict
 from operant.errors import EnvError, OperantError, RunError, SpecError
 from operant.io import card as cards
+from operant.io import policies
 from operant.io import report as reports
 from operant.io.checkpoint import write_atomically
 from operant.io.recorders import Console
@@ -351,8 +352,10 @@ def evaluate(folder: str | Path, *, episodes: int, seed: int) -> int:
     return 0
 
 
-def audit(subject: str, *, env: str | None = None, audits: Sequence[str] = (), seed: int = 0) -> int:
-    """Audit a run's folder, whose report is written again, or a policy given as "file.py:function".
+def audit(
+    subject: str, *, env: str | None = None, audits: Sequence[str] = (), seed: int = 0, trust: bool = False
+) -> int:
+    """Audit a run's folder, whose report is written again, or a policy that `operant.io.policies` loads.
 
     Raises:
         SpecError: there is no such run or policy, or its environment is not given.
@@ -369,16 +372,21 @@ def audit(subject: str, *, env: str | None = None, audits: Sequence[str] = (), s
         console.print(_findings(findings))
         console.print(f"report: {reports.write(path)}", markup=False, soft_wrap=True)
         return 0
-    if ".py:" not in subject:
+    if ".py:" not in subject and path.suffix.lower() not in (".onnx", ".zip"):
         raise SpecError(
-            f"expected a run's folder, or a policy as 'file.py:function'; there is no run at {subject}. {_known_runs()}"
+            f"expected a run's folder, or a policy as 'file.py:function', 'policy.onnx' or 'model.zip' "
+            f"(Stable-Baselines3); there is no run at {subject}. {_known_runs()}"
         )
     if env is None:
         raise SpecError(f"--env: expected the environment that {subject} acts in; add `--env Pendulum-v1`.")
-    function = config.read(subject, Callable, "POLICY")
     asked = chosen or studies.default_audits()
     intent = Intent(Task(), truth=Task())
-    found = auditing.audit(function, asked, env=studies.read_env(env, "--env"), intent=intent, key=key)
+    with console.status("loading"):
+        load_key, audit_key = jax.random.split(key)
+        acts_in = studies.read_env(env, "--env")
+        who = policies.subject_from(subject, acts_in, episodes=32, key=load_key, trust=trust, intent=intent)
+    with console.status("auditing"):
+        found = auditing.audit(who, asked, key=audit_key)
     console.print(_findings(found.findings))
     return 0
 

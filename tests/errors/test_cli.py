@@ -51,7 +51,7 @@ def elsewhere(tmp_path: Path, monkeypatch):
         ("train CartPole-v1 --audits retuns", "error: --audits.type: expected the name of an audit"),
         ("evaluate runs/none", "error: expected a checkpoint at runs/none/checkpoint.operant; there is no such file."),
         ("evaluate runs/none --episodes 0", "error: --episodes: expected a whole number ≥ 1; got 0."),
-        ("audit runs/none", "error: expected a run's folder, or a policy as 'file.py:function'; there is no run at"),
+        ("audit runs/none", "error: expected a run's folder, or a policy as 'file.py:function', 'policy.onnx'"),
         ("report runs/none", "error: expected a run folder with card.json or study.toml; runs/none has neither."),
         ("resume runs/none", "error: expected a checkpoint at runs/none/checkpoint.operant; there is no such file."),
         ("methods zebra crossing", "error: no method mentions 'zebra crossing': "),

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from operant import nn
 from operant.core import AbstractPolicy, Box, Composite, Discrete, EnvSpec
 from operant.errors import SpecError
 from operant.io import onnx as to_onnx
@@ -19,22 +18,19 @@ from operant.learners.dqn import DQN
 from operant.learners.ppo import PPO
 from operant.learners.sac import SAC
 from operant.learners.td3 import TD3
+from operant.loops.rollout import act, carries
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
 
 BOX = EnvSpec(Box((2, 2)), Box((2,), (-1.0, -3.0), (2.0, 3.0)), 10, num_envs=4)
 LEVER = EnvSpec(Box((3,)), Discrete(4), 10, num_envs=4)
+MASK = Box((5,), 0, 1)
 MIXED = Composite(
-    (
-        ("image", Box((16, 18, 3), 0, 255, "uint8")),
-        ("kind", Discrete(4)),
-        ("x", Box((3,))),
-        ("action_mask", Box((5,), 0, 1)),
-    )
+    (("image", Box((16, 18, 3), 0, 255, "uint8")), ("kind", Discrete(4)), ("x", Box((3,))), ("action_mask", MASK))
 )
 SEEN = EnvSpec(MIXED, Discrete(5), 10, num_envs=4)
-PIXELS = EnvSpec(Box((40, 40, 1), 0, 255, "uint8"), Box((1,), -2.0, 2.0), 10, num_envs=4)
+PIXELS = EnvSpec(Box((36, 36, 1), 0, 255, "uint8"), Box((1,), -2.0, 2.0), 10, num_envs=4)
 CASES = {
     "ppo discrete": (PPO(hidden=(8,)), LEVER),
     "ppo continuous": (PPO(hidden=(8,)), BOX),
@@ -42,11 +38,11 @@ CASES = {
     "ppo gru": (PPO(hidden=(8,), memory=6, minibatches=4), LEVER),
     "ppo gru mixed": (PPO(hidden=(8,), memory=6, minibatches=4), SEEN),
     "ppo image": (PPO(hidden=(8,)), PIXELS),
-    "dqn": (DQN(hidden=(8,), capacity=10), LEVER),
-    "dqn dueling masked": (DQN(hidden=(8,), capacity=10, dueling=True), SEEN),
-    "sac": (SAC(hidden=(8,), capacity=10, normalise_obs=True), BOX),
-    "sac discrete": (SAC(hidden=(8,), capacity=10), LEVER),
-    "td3": (TD3(hidden=(8,), capacity=10), BOX),
+    "dqn": (DQN(hidden=(8,), capacity=100), LEVER),
+    "dqn dueling masked": (DQN(hidden=(8,), capacity=100, dueling=True), SEEN),
+    "sac": (SAC(hidden=(8,), capacity=100, normalise_obs=True), BOX),
+    "sac discrete": (SAC(hidden=(8,), capacity=100), LEVER),
+    "td3": (TD3(hidden=(8,), capacity=100), BOX),
     "bc silu": (BC(hidden=(8,), activation="silu"), BOX),
     "bc gelu": (BC(hidden=(8,), activation="gelu"), LEVER),
     "bc elu": (BC(hidden=(8,), activation="elu"), LEVER),
@@ -64,7 +60,8 @@ def observations(space: Any, n: int) -> Any:
 def policy_of(learner: Any, spec: EnvSpec) -> AbstractPolicy:
     """With larger weights than fresh ones, so that actions differ, and moments that have seen something."""
     policy = learner.policy(learner.init(spec, key=jax.random.key(0)))
-    policy = jax.tree.map(lambda x: 3 * x if eqx.is_inexact_array(x) else x, policy)
+    scale = 1.0 if spec in (SEEN, PIXELS) else 3.0  # three times through convolutions is more than float32 compares
+    policy = jax.tree.map(lambda x: scale * x if eqx.is_inexact_array(x) else x, policy)
     normaliser = getattr(policy, "normaliser", None)
     if normaliser is None:
         return policy
@@ -78,28 +75,27 @@ def test_the_file_acts_as_the_policy_does(case, tmp_path):
     session = onnxruntime.InferenceSession(
         to_onnx.export(policy, tmp_path / "p.onnx"), providers=["CPUExecutionProvider"]
     )
-    for n in (1, 33):
-        obs = observations(spec.obs, n)
-        feed = dict(obs) if isinstance(obs, dict) else {"obs": obs}
-        carry = jax.tree.map(lambda x: jnp.broadcast_to(x, (n, *x.shape)), policy.init_carry())
-        remembers = "gru" in case
-        for _ in range(2 if remembers else 1):
-            want, _, next_carry = jax.vmap(lambda o, c: policy(o, c, key=None))(obs, carry)
-            if remembers:
-                feed["carry"] = np.asarray(carry)
-            got = dict(zip([o.name for o in session.get_outputs()], session.run(None, feed), strict=True))
+    acts, remembers = eqx.filter_jit(act), "gru" in case
+    obs, carry = observations(spec.obs, 33), carries(policy, 33)
+    for _ in range(2 if remembers else 1):
+        want, _, next_carry = acts(policy, obs, carry, None)
+        feed = (dict(obs) if isinstance(obs, dict) else {"obs": obs}) | (
+            {"carry": np.asarray(carry)} if remembers else {}
+        )
+        for n in (33, 1):
+            results = session.run(None, {name: x[:n] for name, x in feed.items()})
+            got = dict(zip([o.name for o in session.get_outputs()], results, strict=True))
             assert set(got) == ({"action", "next_carry"} if remembers else {"action"})
             if isinstance(spec.action, Discrete):
                 assert got["action"].dtype == np.int64
-                np.testing.assert_array_equal(got["action"], want)
+                np.testing.assert_array_equal(got["action"], want[:n])
             else:
-                np.testing.assert_allclose(got["action"], want, rtol=1e-5, atol=1e-5)
+                np.testing.assert_allclose(got["action"], want[:n], rtol=1e-5, atol=1e-5)
                 assert all(spec.action.contains(a) for a in got["action"])
             if remembers:
-                np.testing.assert_allclose(got["next_carry"], next_carry, rtol=1e-5, atol=1e-5)
-                carry = next_carry
-        if n == 33:
-            assert len(np.unique(np.round(np.asarray(want, float), 3))) > 1, "a constant policy shows nothing"
+                np.testing.assert_allclose(got["next_carry"], next_carry[:n], rtol=1e-5, atol=1e-5)
+        carry = next_carry
+    assert len(np.unique(np.round(np.asarray(want, float), 5))) > 1, "a constant policy shows nothing"
 
 
 class Odd(AbstractPolicy):
@@ -148,7 +144,7 @@ def test_primitives_are_those_of_jax(function, tmp_path):
     [
         (lambda: Odd(LEVER, lambda o, c: jnp.argmax(jnp.sort(o))), r"that ONNX export knows; got 'sort' on f.*3\]"),
         (lambda: Odd(LEVER, lambda o, c: jnp.argmax(o + c), jnp.ones(3)), "a memory that begins with zeros"),
-        (lambda: nn.Linear, "expected a policy, such as run.policy\\(\\); got "),
+        (lambda: PPO, "expected a policy, such as run.policy\\(\\); got "),
     ],
 )
 def test_what_cannot_be_written_is_named(make, message, tmp_path):
