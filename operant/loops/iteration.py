@@ -105,6 +105,8 @@ def iterate(
     return learn(learner, intent, state, batch)
 
 
-def acting_keys(key: PRNGKeyArray, iteration: Int[Array, ""], steps: int, n: int) -> tuple[PRNGKeyArray, ...]:
+def acting_keys(
+    key: PRNGKeyArray, iteration: Int[Array, ""], steps: int, n: int
+) -> tuple[PRNGKeyArray, PRNGKeyArray, PRNGKeyArray]:
     """Keys (T, N) of an iteration: see `rollout_keys`."""
     return rollout_keys(jax.random.fold_in(jax.random.fold_in(key, iteration), 0), steps, n)

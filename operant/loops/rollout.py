@@ -58,7 +58,7 @@ def act(policy: AbstractPolicy, obs: Obs, carry: Carry, keys: PRNGKeyArray | Non
     return jax.vmap(lambda o, c, k: policy(o, c, key=k))(obs, carry, keys)
 
 
-def rollout_keys(key: PRNGKeyArray, steps: int, n: int) -> tuple[PRNGKeyArray, ...]:
+def rollout_keys(key: PRNGKeyArray, steps: int, n: int) -> tuple[PRNGKeyArray, PRNGKeyArray, PRNGKeyArray]:
     """Keys (T, N) for the policy, the environment's own noise, and the starts of new episodes."""
     keys = jax.random.split(key, (3, steps, n))
     return keys[0], keys[1], keys[2]

@@ -140,7 +140,17 @@ def train(
     """
     chosen = [0] if seeds is None else list(range(seeds)) if isinstance(seeds, int) else [int(s) for s in seeds]
     _check(learner, env, intent, steps, num_envs, chosen, key)
-    job = _Job(learner, env, intent, steps, num_envs, chosen, key, recorder or Silent(), _path(folder))
+    job = _Job(
+        learner,
+        env,
+        intent,
+        steps,
+        num_envs,
+        chosen,
+        key,
+        recorder or Silent(),
+        None if folder is None else Path(folder),
+    )
     if job.folder is not None and (job.folder / FILE).exists():
         raise RunError(
             f"expected a new run folder; {job.folder} holds a run. Resume it with operant.resume({str(job.folder)!r}), "
@@ -171,9 +181,9 @@ def resume(
     Raises:
         RunError: no checkpoint, a damaged one, one of other settings, or a run that another process is writing.
     """
-    folder = _path(folder)
-    header = checkpoint.read_header(folder / FILE)
-    job = _job(folder, header, learner, env, intent, steps, recorder or Silent())
+    path = Path(folder)
+    header = checkpoint.read_header(path / FILE)
+    job = _job(path, header, learner, env, intent, steps, recorder or Silent())
     return job.run(header, throw)
 
 
@@ -188,13 +198,9 @@ def load(
 
     Raises: as `resume`.
     """
-    folder = _path(folder)
-    header = checkpoint.read_header(folder / FILE)
-    return _job(folder, header, learner, env, intent, None, Silent()).read(header)
-
-
-def _path(folder: str | Path | None) -> Any:
-    return None if folder is None else Path(folder)
+    path = Path(folder)
+    header = checkpoint.read_header(path / FILE)
+    return _job(path, header, learner, env, intent, None, Silent()).read(header)
 
 
 def _job(
@@ -379,6 +385,11 @@ class _Job:
 
     # --- storing ---
 
+    @property
+    def _home(self) -> Path:
+        assert self.folder is not None, "only a job with a folder is read back"
+        return self.folder
+
     def _gather(self, states: Any, card: dict, history: list, status: Status) -> Run:
         metrics = {
             name: np.concatenate([block[0][name] for block in history], axis=1) for name in history[0][0]
@@ -432,14 +443,14 @@ class _Job:
         card["resumed_exactly"] = exact and old.get("resumed_exactly", True)
         self.recorder.resume(rows)
         if rows:
-            metrics, steps = Csv.read(self.folder)
+            metrics, steps = Csv.read(self._home)
             history.append(({name: x[:, :rows] for name, x in metrics.items()}, steps[:rows]))
         return states, done, rows
 
     def _load(self, header: dict[str, Any], states: Any) -> Any:
         from operant.loops.spread import place
 
-        return place(checkpoint.load(self.folder / FILE, states), self.members)
+        return place(checkpoint.load(self._home / FILE, states), self.members)
 
     def read(self, header: dict[str, Any]) -> Run:
         """The stored run, without going on."""
@@ -448,7 +459,7 @@ class _Job:
         finally:
             self.engine.close()
         rows = header["run"]["rows"]
-        metrics, steps = Csv.read(self.folder) if rows else ({}, np.zeros(0, np.int64))
+        metrics, steps = Csv.read(self._home) if rows else ({}, np.zeros(0, np.int64))
         metrics = {name: x[:, :rows] for name, x in metrics.items()}
         status = tuple(Status[name] for name in header["card"]["status"])
         return Run(

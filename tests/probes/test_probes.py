@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from operant import Intent, train
 from operant.learners import PPO
 from operant.rewards import Task
