@@ -89,7 +89,7 @@ def run_host(
             obs = s.obs
     finally:
         live.close()
-    lengths = np.array([end - begin for _, begin, end in finished])
+    lengths: Any = np.array([end - begin for _, begin, end in finished])
     mask = np.arange(lengths.max())[None] < lengths[:, None]
 
     def cut(*x: np.ndarray) -> np.ndarray:
