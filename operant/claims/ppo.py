@@ -45,8 +45,8 @@ def _published(env: str, mean: float, spread: float) -> Claim:
         subject=Trained(PPO(rollout=256, lr=Linear(3e-4, 0.0, 1e6)), env, LastEpisodes(0.1), num_envs=8),
         control=None,
         note="CleanRL's numbers are of the v4 environment, one environment × 2048 steps, without bootstrapping from "
-        "truncated episodes. The committed figures are of a run of these settings with key jax.random.key(0), made before "
-        "the claim was written; `--again` draws other ones.",
+        "truncated episodes. The committed figures are of a run of these settings with key jax.random.key(0), made "
+        "before the claim was written; `--again` draws other ones.",
     )
 
 
