@@ -171,8 +171,9 @@ def resume(
 ) -> Run:
     """Go on with a run from its last checkpoint, to the end it would have had, bit for bit.
 
-    The exception: a host environment that keeps state outside its `np_random`, or EnvPool, starts new episodes; the
-    card then says `resumed_exactly: false`.
+    The exception: EnvPool's environments cannot be brought back to a state; they start new episodes, and the card
+    then says `resumed_exactly: false`. A Gymnasium environment that keeps state outside its `np_random` is found out
+    and refused.
 
     Args:
         steps: a new total, to train longer than planned.
@@ -180,6 +181,7 @@ def resume(
 
     Raises:
         RunError: no checkpoint, a damaged one, one of other settings, or a run that another process is writing.
+        EnvError: a host environment did not come back to the state it was left in.
     """
     path = Path(folder)
     header = checkpoint.read_header(path / FILE)

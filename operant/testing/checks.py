@@ -123,7 +123,8 @@ def check_reward(reward: AbstractReward, spec: EnvSpec, *, plain: bool = True) -
     """Same result with any leading axes; stable state; a NaN in the environment's reward is unread unless declared."""
     batch = fake_batch(spec, None, None, 5, key=_KEY)
     state = reward.init(spec, key=_KEY)
-    value = jax.jit(lambda s, b: reward(s, b))(state, batch)
+    worth = jax.jit(lambda s, b: reward(s, b))
+    value = worth(state, batch)
     assert value.shape == batch.reward.shape, (
         f"expected one number a transition {batch.reward.shape}; got {value.shape}"
     )
@@ -135,7 +136,7 @@ def check_reward(reward: AbstractReward, spec: EnvSpec, *, plain: bool = True) -
     assert all(jnp.shape(x) == () for x in metrics.values()), "expected every metric to be one number"
     if not reward.reads_env_reward:
         poisoned = eqx.tree_at(lambda b: b.reward, batch, jnp.full_like(batch.reward, jnp.nan))
-        assert same(reward(state, poisoned), value), "reads the environment's reward without declaring it"
+        assert same(worth(state, poisoned), value), "reads the environment's reward without declaring it"
     if plain:
         round_trip(reward)
 
