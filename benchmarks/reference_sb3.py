@@ -2,7 +2,8 @@
 
 Settings are the published ones of rl-baselines3-zoo for its MuJoCo tasks: SB3's constructor defaults,
 `learning_starts` 10,000, and for TD3 normal action noise of 0.1. Networks: SAC 256×256, TD3 400×300 (SB3's own).
-The final deterministic policy is judged on 10 fresh episodes. One torch thread. Runs in the SB3 environment:
+The final deterministic policy is judged on 10 fresh episodes. One torch thread. Runs in the SB3 environment
+(`python benchmarks/run.py --build`, then `benchmarks/.envs/sb3/bin/python` for `python` below):
 
     python benchmarks/reference_sb3.py td3 Hopper-v5 --seed 0      one run
     python benchmarks/reference_sb3.py --all --seeds 3             whatever is missing, seed by seed
