@@ -42,7 +42,9 @@ def _published(env: str, mean: float, spread: float) -> Claim:
         steps=1_000_000,
         seeds=3,
         test=Published(mean, spread, "CleanRL"),
-        subject=Trained(PPO(rollout=256, lr=Linear(3e-4, 0.0, 1e6)), env, LastEpisodes(0.1), num_envs=8),
+        subject=Trained(
+            PPO(rollout=256, lr=Linear(3e-4, 0.0, 1e6), clip_value=True), env, LastEpisodes(0.1), num_envs=8
+        ),
         control=None,
         note="CleanRL's numbers are of the v4 environment, one environment × 2048 steps, without bootstrapping from "
         "truncated episodes. The committed figures are of a run of these settings with key jax.random.key(0), made "

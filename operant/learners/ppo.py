@@ -13,6 +13,7 @@ Deviations from the paper:
 2. A truncated episode bootstraps with the value of its true successor (Pardo et al. 2018, 1712.00378); the reference
    code treats truncation as termination.
 3. Observation statistics are frozen during a rollout and its update, so that ratios start at exactly 1.
+4. The value is not clipped unless `clip_value`: the paper does not, its reference code does.
 
 >>> from operant.core import EnvSpec
 >>> spec = EnvSpec(Box((3,)), Discrete(2), 100)
@@ -140,8 +141,9 @@ class PPO(AbstractLearner):
     """λ of generalised advantage estimation."""
     clip: float = 0.2
     """ε: how far the probability ratio may move."""
-    clip_value: bool = True
-    """Whether the value may move no further than `clip` from the old one."""
+    clip_value: bool = False
+    """Whether the value may move no further than `clip` from the old one, as in the reference code but not the paper.
+    With few, large rollouts it keeps the value from catching up: off."""
     entropy: float = 0.0
     """c_e: weight of the entropy bonus (nats)."""
     value_weight: float = 0.5

@@ -91,7 +91,7 @@ def test_help_comes_from_the_fields(capsys):
 
 def test_every_flag_of_train_reaches_its_field():
     said = "CartPole-v1 --learner ppo --steps 1_000 --seeds 2 --num-envs 3 --seed 4 --eval-episodes 6 --audits returns"
-    said += " --name mine --learner.hidden 8 9 --learner.no-clip-value --learner.entropy -0.5 --learner.memory 7"
+    said += " --name mine --learner.hidden 8 9 --learner.clip-value --learner.entropy -0.5 --learner.memory 7"
     said += " --learner.activation relu"
     schedule = '{ type = "Linear", start = 1e-3, end = 0, steps = 10 }'
     asked = cli._parse_train([*said.split(), "--statement", "Stay up.", "--learner.lr", schedule])
@@ -101,7 +101,7 @@ def test_every_flag_of_train_reaches_its_field():
     )  # fmt: skip
     assert [type(audit).__name__ for audit in asked.audits] == ["Returns"]
     assert (learner.hidden, learner.clip_value, learner.entropy, learner.memory, learner.activation) == (
-        (8, 9), False, -0.5, 7, "relu"
+        (8, 9), True, -0.5, 7, "relu"
     )  # fmt: skip
     assert (learner.lr.start, learner.lr.end) == (1e-3, 0.0)
     assert learner.discount == type(learner)().discount

@@ -22,7 +22,7 @@ def reward(batch):
 
 
 def test_loss_is_the_clipped_surrogate():
-    learner = PPO(**SMALL, clip=0.1, entropy=0.01, normalise_obs=False, normalise_reward=False)
+    learner = PPO(**SMALL, clip=0.1, clip_value=True, entropy=0.01, normalise_obs=False, normalise_reward=False)
     state = learner.init(SPEC, key=KEY)
     batch = fake_batch(SPEC, learner, state, 8, key=KEY)
     flat = lambda x: np.asarray(x).reshape(-1, *x.shape[2:])
