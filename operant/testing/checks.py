@@ -112,7 +112,8 @@ def check_env(env: AbstractEnv, steps: int = 40) -> None:
         assert int(new.t) == (0 if done else int(state.t) + 1), (
             "expected time to count steps and reset with the episode"
         )
-        assert done or same(s.obs, s.final_obs), "expected obs = final_obs while the episode goes on"
+        # to rounding: XLA may compute the two in separate kernels, one of them with fused multiply-adds
+        assert done or close(s.obs, s.final_obs, 1e-6), "expected obs = final_obs while the episode goes on"
         state = new
     many = jax.vmap(lambda k: env.reset(key=k))(keys[:3])
     one = [reset(k) for k in keys[:3]]

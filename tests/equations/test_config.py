@@ -39,7 +39,7 @@ PUBLIC = [cls for family in FAMILIES for _, cls in sorted(config.known(family).i
 REQUIRED = {AbstractReward: Task(), float: 0.5, int: 3, dict[str, AbstractReward]: {"a": Task(), "b": Task()}}
 EXAMPLES: dict[str, Callable[[], Any]] = {
     "Program": lambda: Program(jnp.sum),
-    "Lagrangian": lambda: config.find("Lagrangian", AbstractReward)(Task(), (Constraint(Task(), 0.25),), names=("c",)),
+    "Lagrangian": lambda: config.find("Lagrangian", AbstractReward)(Task(), (Constraint(Task(), 0.25, "c"),)),
     "Gymnasium": lambda: config.find("Gymnasium", AbstractHostEnv)("CartPole-v1", {"sutton_barto_reward": True}),
     "TabularEnv": lambda: config.find("TabularEnv", AbstractEnv)(np.ones((1, 2, 1)), np.zeros((1, 2, 1)), np.ones(1)),
     "EnvPool": lambda: config.find("EnvPool", AbstractHostEnv)("CartPole-v1"),
