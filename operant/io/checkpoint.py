@@ -32,7 +32,8 @@ MAGIC = b"OPERANT\0"
 FORMAT = 1
 
 
-def _is_key(x: Any) -> bool:
+def is_key(x: Any) -> bool:
+    """Whether `x` is an array of typed JAX keys, which NumPy cannot hold."""
     return isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
 
 
@@ -83,7 +84,7 @@ def save(path: Path, tree: Any, header: dict[str, Any]) -> None:
     """Write the arrays of `tree` behind `header` (JSON-able)."""
     described, blobs = [], []
     for name, x in _leaves(tree):
-        key = _is_key(x)
+        key = is_key(x)
         array = np.asarray(jax.random.key_data(x) if key else x)
         entry = {"path": name, "dtype": array.dtype.name, "shape": list(array.shape)}
         described.append(entry | ({"key": str(jax.random.key_impl(x))} if key else {}))
@@ -179,7 +180,7 @@ def load(path: Path, like: Any) -> Any:
                 "configuration: give the learner the fields it was trained with."
             )
         entry, at = stored[name]
-        key = _is_key(x)
+        key = is_key(x)
         template = jax.random.key_data(x) if key else x
         if tuple(entry["shape"]) != template.shape or entry["dtype"] != np.dtype(template.dtype).name:
             raise RunError(

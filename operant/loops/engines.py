@@ -16,6 +16,7 @@ from jaxtyping import Array
 
 from operant.core import AbstractEnv, AbstractHostEnv, AbstractLearner, EnvSpec, Intent, Step, Transition
 from operant.errors import SpecError
+from operant.io.checkpoint import is_key
 from operant.loops.iteration import Tally, TrainState, acting_keys, iterate, learn
 from operant.loops.rollout import act, carries, where
 from operant.loops.spread import over_seeds, place
@@ -205,10 +206,10 @@ class HostEngine(_Engine):
         self._update = jax.jit(lambda arrays, states, batch: spread((arrays, states, batch), ()), donate_argnums=(1,))
 
     def advance(self, states: TrainState, n: int) -> tuple[TrainState, np.ndarray, np.ndarray]:
-        first = int(np.asarray(states.iteration)[0]) // self.window
+        first = int(np.asarray(states.iteration)[0])
         sums = counts = None
-        for _ in range(n):
-            row = int(np.asarray(states.iteration)[0]) // self.window - first
+        for i in range(n):
+            row = (first + i) // self.window - first // self.window
             states, values = self._iterate(states)
             if sums is None:
                 sums = np.zeros((self.members, self.rows, values.shape[1]), np.float32)
@@ -277,7 +278,7 @@ def _stack(trees: list[Any]) -> Any:
     def stack(*x: Any) -> Any:
         if not eqx.is_array_like(x[0]):
             return x[0]
-        if isinstance(x[0], jax.Array) and jnp.issubdtype(x[0].dtype, jax.dtypes.prng_key):
+        if is_key(x[0]):
             return jnp.stack(x)
         return np.stack([np.asarray(y) for y in x])
 

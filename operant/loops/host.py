@@ -19,12 +19,9 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from operant.core import AbstractEnv, AbstractHostEnv, Box, Discrete, EnvSpec, Step, Transition
+from operant.core import AbstractEnv, AbstractHostEnv, Box, Discrete, EnvSpec, Step
 from operant.errors import DataError, SpecError
-from operant.loops.rollout import Episodes, check_fit
-
-WIDTH = 16
-"""Environments side by side, at most."""
+from operant.loops.rollout import WIDTH, Episodes, check_fit, play_out
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,44 +65,20 @@ def run_host(
     n = min(episodes, WIDTH)
     reset_key, run_key = jax.random.split(key)
     live = _Compiled(env, n, run_key) if isinstance(env, AbstractEnv) else env.open(n)
-    fresh = tuple(np.broadcast_to(m, (n, *m.shape)) for m in policy.memory)
-    quota = np.array([episodes // n + (i < episodes % n) for i in range(n)])
-    steps: list[Transition] = []
-    begun, finished = [0] * n, []  # where each environment's episode began; (environment, begin, end) of the ended
-    try:
-        obs, memory = live.reset(seed=int(jax.random.randint(reset_key, (), 0, 2**31 - 1))), fresh
-        while quota.any():
-            action, memory = policy.act(obs, memory)
-            action = _checked(action, env.spec.action, n, policy.name)
-            s = live.step(action)
-            steps.append(Transition(obs, action, s.reward, s.terminated, s.truncated, s.final_obs, {}))
-            ended = np.asarray(s.terminated | s.truncated)
-            for i in np.flatnonzero(quota):
-                if ended[i] or len(steps) - begun[i] >= limit:
-                    finished.append((i, begun[i], len(steps)))
-                    begun[i] = len(steps)
-                    quota[i] -= 1
-            memory = tuple(_again(ended, m, f) for m, f in zip(memory, fresh, strict=True))
-            obs = s.obs
-    finally:
-        live.close()
-    lengths: Any = np.array([end - begin for _, begin, end in finished])
-    mask = np.arange(lengths.max())[None] < lengths[:, None]
+    fresh = memory = tuple(np.broadcast_to(m, (n, *m.shape)) for m in policy.memory)
 
-    def cut(*x: np.ndarray) -> np.ndarray:
-        whole = np.stack(x)  # (steps, N, …)
-        result = np.zeros((*mask.shape, *whole.shape[2:]), whole.dtype)
-        for row, (i, begin, end) in zip(result, finished, strict=True):
-            row[: end - begin] = whole[begin:end, i]
-        return result
+    def choose(obs: Any, start: np.ndarray, t: int) -> tuple[np.ndarray, dict]:
+        nonlocal memory
+        memory = tuple(_again(start, m, f) for m, f in zip(memory, fresh, strict=True))
+        action, memory = policy.act(obs, memory)
+        return _checked(action, env.spec.action, n, policy.name), {}
 
-    ts = jax.tree.map(cut, *steps)
-    return Episodes(np.where(mask, ts.reward, 0.0).sum(axis=1), lengths, ts, mask)
+    return play_out(live, n, episodes, limit, int(jax.random.randint(reset_key, (), 0, 2**31 - 1)), choose)
 
 
-def _again(ended: np.ndarray, memory: np.ndarray, fresh: np.ndarray) -> np.ndarray:
-    """Fresh memory where an episode ended."""
-    return np.where(ended.reshape(-1, *[1] * (fresh.ndim - 1)), fresh, memory)
+def _again(start: np.ndarray, memory: np.ndarray, fresh: np.ndarray) -> np.ndarray:
+    """Fresh memory where an episode begins."""
+    return np.where(start.reshape(-1, *[1] * (fresh.ndim - 1)), fresh, memory)
 
 
 class _Compiled:

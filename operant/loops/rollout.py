@@ -4,6 +4,7 @@ Compiled here, pure everywhere else. Batched policies are `vmap` of unbatched on
 compiled scan, a host environment in a Python loop around one compiled `act`.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -25,6 +26,9 @@ from operant.core import (
     Transition,
 )
 from operant.errors import DataError, SpecError
+
+WIDTH = 16
+"""Host environments evaluated side by side, at most."""
 
 
 class Episodes(eqx.Module):
@@ -176,38 +180,52 @@ def _parts(policy: AbstractPolicy) -> tuple[Any, list]:
 def _evaluate_host(
     policy: AbstractPolicy, env: AbstractHostEnv, episodes: int, limit: int, deterministic: bool, key: PRNGKeyArray
 ) -> Episodes:
-    n = min(episodes, 16)
+    n = min(episodes, WIDTH)
     fixed, arrays = _parts(policy)
-    host = env.open(n)
-    finished: list[Transition] = []
+    carry = carries(policy, n)
+
+    def choose(obs: Obs, start: np.ndarray, t: int) -> tuple[Any, dict]:
+        nonlocal carry
+        action, extras, carry = _act_host(fixed, arrays, obs, carry, deterministic, start, key, t)
+        return jax.device_get((action, extras))
+
+    return play_out(env.open(n), n, episodes, limit, int(jax.random.randint(key, (), 0, 2**31 - 1)), choose)
+
+
+def play_out(live: Any, n: int, episodes: int, limit: int, seed: int, choose: Callable) -> Episodes:
+    """`episodes` whole episodes in `n` live host environments, which are closed at the end.
+
+    `choose(obs, start, t) -> (actions, extras)`: `start` says where an episode begins at step t.
+    """
+    quota = np.array([episodes // n + (i < episodes % n) for i in range(n)])
+    steps: list[Transition] = []
+    begun, finished = [0] * n, []  # where each environment's episode began; (environment, begin, end) of the ended
     try:
-        obs = host.reset(seed=int(jax.random.randint(key, (), 0, 2**31 - 1)))
-        carry, done = carries(policy, n), np.ones(n, bool)
-        rows: list[list[Transition]] = [[] for _ in range(n)]
-        quota = np.array([episodes // n + (i < episodes % n) for i in range(n)])
-        t = 0
+        obs, start = live.reset(seed=seed), np.ones(n, bool)
         while quota.any():
-            action, extras, carry = _act_host(fixed, arrays, obs, carry, deterministic, done, key, t)
-            action, extras = jax.device_get((action, extras))
-            s = host.step(action)
-            done = s.terminated | s.truncated
-            ts = Transition(obs, action, s.reward, s.terminated, s.truncated, s.final_obs, extras)
+            action, extras = choose(obs, start, len(steps))
+            s = live.step(action)
+            steps.append(Transition(obs, action, s.reward, s.terminated, s.truncated, s.final_obs, extras))
+            obs, start = s.obs, np.asarray(s.terminated | s.truncated)
             for i in np.flatnonzero(quota):
-                rows[i].append(jax.tree.map(lambda x, i=i: np.asarray(x)[i], ts))
-                if done[i] or len(rows[i]) >= limit:
-                    finished.append(jax.tree.map(lambda *x: np.stack(x), *rows[i]))
-                    rows[i] = []
+                if start[i] or len(steps) - begun[i] >= limit:
+                    finished.append((i, begun[i], len(steps)))
+                    begun[i] = len(steps)
                     quota[i] -= 1
-            obs = s.obs
-            t += 1
     finally:
-        host.close()
-    longest = max(len(e.reward) for e in finished)
-    pad = lambda x: np.concatenate([x, np.zeros((longest - len(x), *x.shape[1:]), x.dtype)])
-    mask = np.stack([np.arange(longest) < len(e.reward) for e in finished])
-    ts = jax.tree.map(lambda *x: np.stack([pad(y) for y in x]), *finished)
-    returns = np.where(mask, ts.reward, 0.0).sum(axis=1)
-    return Episodes(returns, mask.sum(axis=1), ts, mask)
+        live.close()
+    lengths: Any = np.array([end - begin for _, begin, end in finished])
+    mask: Any = np.arange(lengths.max())[None] < lengths[:, None]
+
+    def cut(*x: np.ndarray) -> np.ndarray:
+        whole = np.stack(x)  # (steps, N, …)
+        result = np.zeros((*mask.shape, *whole.shape[2:]), whole.dtype)
+        for row, (i, begin, end) in zip(result, finished, strict=True):
+            row[: end - begin] = whole[begin:end, i]
+        return result
+
+    ts = jax.tree.map(cut, *steps)
+    return Episodes(np.where(mask, ts.reward, 0.0).sum(axis=1), lengths, ts, mask)
 
 
 # --- one observation at a time --------------------------------------------------------------------------------------

@@ -33,12 +33,13 @@ from operant.core import (
     Status,
 )
 from operant.data.dataset import Dataset
-from operant.errors import EnvError, OperantError, RunError, SpecError
+from operant.errors import EnvError, OperantError, RunError, SpecError, StoreError
 from operant.io import card as cards
 from operant.io import checkpoint
 from operant.io.recorders import AbstractRecorder, Csv, Several, Silent
 from operant.loops.engines import HostEngine, JaxEngine, member, settings
 from operant.loops.iteration import TrainState
+from operant.loops.spread import place
 from operant.rewards.constraints.lagrangian import Lagrangian
 
 MAX_ROWS = 1000
@@ -79,7 +80,9 @@ class Run(eqx.Module):
         """The policy of one seed. Raises SpecError if there is no such seed."""
         if not 0 <= seed < self.seeds:
             raise SpecError(f"expected a seed in 0 … {self.seeds - 1}; got {seed}. This run has {self.seeds}.")
-        state = jax.tree.map(lambda x: jnp.asarray(np.asarray(x[seed])) if not _key(x) else x[seed], self.state.learner)
+        state = jax.tree.map(
+            lambda x: jnp.asarray(np.asarray(x[seed])) if not checkpoint.is_key(x) else x[seed], self.state.learner
+        )
         return member(self.learner, seed, self.seeds).policy(state)
 
     def policies(self) -> tuple[AbstractPolicy, ...]:
@@ -102,10 +105,6 @@ class Run(eqx.Module):
         csv.record(0, self.metrics, self.env_steps)
         _save(folder, self)
         return folder
-
-
-def _key(x: Any) -> bool:
-    return isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
 
 
 def train(
@@ -260,7 +259,7 @@ def _check(
             raise SpecError(f"expected {name} to be a whole number ≥ 1; got {value!r}.")
     if len(set(seeds)) < len(seeds):
         raise SpecError(f"expected different seeds; got {seeds}. Repeated seeds give the same run twice.")
-    if not _key(key):
+    if not checkpoint.is_key(key):
         raise SpecError(f"expected key to be a JAX key, jax.random.key(0); got {type(key).__name__} {key!r:.40}.")
 
 
@@ -445,13 +444,15 @@ class _Job:
         card["resumed_exactly"] = exact and old.get("resumed_exactly", True)
         self.recorder.resume(rows)
         if rows:
-            metrics, steps = Csv.read(self._home)
-            history.append(({name: x[:, :rows] for name, x in metrics.items()}, steps[:rows]))
+            history.append(self._recorded(rows))
         return states, done, rows
 
-    def _load(self, header: dict[str, Any], states: Any) -> Any:
-        from operant.loops.spread import place
+    def _recorded(self, rows: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """The first `rows` rows of the record on disk."""
+        metrics, steps = Csv.read(self._home)
+        return {name: x[:, :rows] for name, x in metrics.items()}, steps[:rows]
 
+    def _load(self, header: dict[str, Any], states: Any) -> Any:
         return place(checkpoint.load(self._home / FILE, states), self.members)
 
     def read(self, header: dict[str, Any]) -> Run:
@@ -461,11 +462,10 @@ class _Job:
         finally:
             self.engine.close()
         rows = header["run"]["rows"]
-        metrics, steps = Csv.read(self._home) if rows else ({}, np.zeros(0, np.int64))
-        metrics = {name: x[:, :rows] for name, x in metrics.items()}
+        metrics, steps = self._recorded(rows) if rows else ({}, np.zeros(0, np.int64))
         status = tuple(Status[name] for name in header["card"]["status"])
         return Run(
-            self.learner, self.env, self.intent, self.spec, states, metrics, steps[:rows], status,
+            self.learner, self.env, self.intent, self.spec, states, metrics, steps, status,
             {**header["card"], "run": header["run"]}, header["snapshot"],
         )  # fmt: skip
 
@@ -510,8 +510,6 @@ def _locked(folder: Path | None) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         file = open(folder / ".lock", "a+")  # noqa: SIM115  (held until the end)
     except OSError as error:
-        from operant.errors import StoreError
-
         raise StoreError(
             f"expected to write in the run folder {folder}; the system answered: {error.strerror}. "
             "Choose a folder that can be written."

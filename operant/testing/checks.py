@@ -43,8 +43,7 @@ def shapes(tree: Any) -> Any:
 
 def raw(x: Any) -> np.ndarray:
     """An array's bits as NumPy sees them; typed keys as their data."""
-    typed = isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
-    return np.asarray(jax.random.key_data(x) if typed else x)
+    return np.asarray(jax.random.key_data(x) if checkpoint.is_key(x) else x)
 
 
 def same(a: Any, b: Any) -> bool:
