@@ -60,9 +60,10 @@ class Linear(eqx.Module):
 def linear(rng: np.random.Generator, n_in: int, n_out: int, scale: float | None = None) -> Linear:
     """`scale` times an orthogonal matrix and zero bias; None: uniform in ±1/√n_in, as PyTorch's `Linear`."""
     if scale is not None:
-        return Linear(jnp.asarray(orthogonal(rng, (n_in, n_out), scale)), jnp.asarray(np.zeros(n_out, np.float32)))
+        weight = orthogonal(rng, (n_in, n_out), scale)
+        return Linear(jax.device_put(weight), jax.device_put(np.zeros(n_out, np.float32)))
     bound = 1 / np.sqrt(n_in)
-    draw = lambda *shape: jnp.asarray(rng.uniform(-bound, bound, shape).astype(np.float32))
+    draw = lambda *shape: jax.device_put(rng.uniform(-bound, bound, shape).astype(np.float32))
     return Linear(draw(n_in, n_out), draw(n_out))
 
 
@@ -118,8 +119,8 @@ class GRU(eqx.Module):
 def gru(rng: np.random.Generator, n_in: int, n: int) -> GRU:
     """Orthogonal blocks, one a gate."""
     stack = lambda rows: np.concatenate([orthogonal(rng, (rows, n), 1.0) for _ in range(3)], axis=1)
-    zeros = lambda: jnp.asarray(np.zeros(3 * n, np.float32))
-    return GRU(Linear(jnp.asarray(stack(n_in)), zeros()), Linear(jnp.asarray(stack(n)), zeros()))
+    zeros = lambda: jax.device_put(np.zeros(3 * n, np.float32))
+    return GRU(Linear(jax.device_put(stack(n_in)), zeros()), Linear(jax.device_put(stack(n)), zeros()))
 
 
 class CNN(eqx.Module):
@@ -152,8 +153,8 @@ def cnn(rng: np.random.Generator, shape: tuple[int, int, int], features: int = 5
         if min(height, width) < size:
             raise SpecError(f"expected images of at least 15×15 pixels; got {shape}. Flatten them, or use float32.")
         weight = orthogonal(rng, (size * size * channels, out), float(np.sqrt(2)))
-        kernels.append(jnp.asarray(weight.reshape(size, size, channels, out)))
-        biases.append(jnp.asarray(np.zeros(out, np.float32)))
+        kernels.append(jax.device_put(weight.reshape(size, size, channels, out)))
+        biases.append(jax.device_put(np.zeros(out, np.float32)))
         height, width, channels = (height - size) // stride + 1, (width - size) // stride + 1, out
     head = linear(rng, height * width * channels, features if big else min(features, 128), float(np.sqrt(2)))
     return CNN(tuple(kernels), tuple(biases), head, tuple(stride for _, stride, _ in plan))

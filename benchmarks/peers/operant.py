@@ -23,6 +23,7 @@ from operant.learners.sac import SAC  # noqa: E402
 from operant.loops.engines import HostEngine, JaxEngine, member  # noqa: E402
 from operant.loops.rollout import evaluate  # noqa: E402
 from operant.loops.train import train  # noqa: E402
+from operant.math import random  # noqa: E402
 from operant.rewards.task import Task  # noqa: E402
 
 INTENT = Intent(Task())
@@ -41,7 +42,7 @@ def ppo(task: tasks.PPO, action) -> PPO:
 
 def engine(learner, env, num_envs: int, seed: int, seeds: int = 1, rows: int = 1):
     """What `train` drives, for these settings; `window` is long enough that all iterations are one row."""
-    keys = jnp.stack([jax.random.fold_in(jax.random.key(seed), i) for i in range(seeds)])
+    keys = random.children(jax.random.key(seed), seeds)
     kind = JaxEngine if isinstance(env, AbstractEnv) else HostEngine
     spec = dataclasses.replace(env.spec, num_envs=num_envs)
     return kind(learner, env, INTENT, spec, keys, 1_000_000, rows)

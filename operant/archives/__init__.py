@@ -81,9 +81,9 @@ class AbstractArchive(eqx.Module):
 
     def init(self, solution: PyTree[Any]) -> Elites:
         """Empty, for solutions shaped like this one (arrays or their shapes)."""
-        room = jax.tree.map(lambda x: jnp.asarray(np.zeros((self.cells, *x.shape), x.dtype)), solution)
-        fitness = jnp.asarray(np.full(self.cells, -np.inf, np.float32))
-        return Elites(room, fitness, jnp.asarray(np.zeros((self.cells, self.dims), np.float32)))
+        room = jax.tree.map(lambda x: jax.device_put(np.zeros((self.cells, *x.shape), x.dtype)), solution)
+        fitness = jax.device_put(np.full(self.cells, -np.inf, np.float32))
+        return Elites(room, fitness, jax.device_put(np.zeros((self.cells, self.dims), np.float32)))
 
     def insert(
         self,

@@ -48,7 +48,7 @@ class Replay(eqx.Module):
         obs, next_obs = room(spec.obs.zero()), room(spec.obs.zero())
         reward = np.zeros((rows, n), np.float32)
         data = Transition(obs, room(spec.action.zero()), reward, flags(), flags(), next_obs, {})
-        return cls(jax.tree.map(jnp.asarray, data), jnp.asarray(np.int32(0)), jnp.asarray(np.int32(0)))
+        return cls(jax.tree.map(jax.device_put, data), jax.device_put(np.int32(0)), jax.device_put(np.int32(0)))
 
     @property
     def rows(self) -> int:

@@ -74,7 +74,7 @@ class MatrixGame(eqx.Module):
 def _symmetric(row: list[list[float]], noise: float) -> MatrixGame:
     """Both are paid by the same matrix (own action, other's)."""
     own = np.asarray(row, np.float32)
-    return MatrixGame(jnp.asarray(np.stack([own, own.T], -1)), noise)
+    return MatrixGame(jax.device_put(np.stack([own, own.T], -1)), noise)
 
 
 def prisoners_dilemma(
@@ -126,4 +126,4 @@ def matching_pennies(stake: float = 1.0, *, noise: float = 0.0) -> MatrixGame:
     if not stake > 0:
         raise SpecError(f"expected stake > 0; got {stake}.")
     row = stake * np.array([[1, -1], [-1, 1]], np.float32)
-    return MatrixGame(jnp.asarray(np.stack([row, -row], -1)), noise, None)
+    return MatrixGame(jax.device_put(np.stack([row, -row], -1)), noise, None)

@@ -182,16 +182,19 @@ def load(path: Path, like: Any) -> Any:
         entry, at = stored[name]
         key = is_key(x)
         template = jax.random.key_data(x) if key else x
-        if tuple(entry["shape"]) != template.shape or entry["dtype"] != np.dtype(template.dtype).name:
+        want, got = np.dtype(template.dtype).name, entry["dtype"]
+        if key:
+            want, got = str(jax.random.key_impl(x)), entry.get("key")
+        if tuple(entry["shape"]) != template.shape or got != want:
             raise RunError(
-                f"expected leaf {name} to be {np.dtype(template.dtype).name} {template.shape}; {path} has "
-                f"{entry['dtype']} {tuple(entry['shape'])}. The checkpoint was made with another network or "
-                "configuration: give the learner the fields it was trained with."
+                f"expected leaf {name} to be {want} {template.shape}; {path} has {got} {tuple(entry['shape'])}. "
+                "The checkpoint was made with another network or configuration: give the learner the fields it was "
+                "trained with."
             )
         flat = np.frombuffer(data, entry["dtype"], int(np.prod(entry["shape"], dtype=np.int64)), at)
         array = flat.reshape(entry["shape"])
         if key:
-            arrays.append(jax.random.wrap_key_data(jnp.asarray(array), impl=entry["key"]))
+            arrays.append(jax.random.wrap_key_data(jnp.asarray(array), dtype=x.dtype))
         else:
             arrays.append(jnp.asarray(array) if isinstance(x, jax.Array) else array.copy())
     if extra:

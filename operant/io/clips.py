@@ -22,6 +22,7 @@ from PIL import Image
 from operant.core import AbstractEnv, AbstractHostEnv, AbstractPolicy
 from operant.errors import DataError, SpecError
 from operant.io.checkpoint import write_atomically
+from operant.math.random import unrolled
 
 MOST_FRAMES = 200
 SIDE = 240
@@ -62,7 +63,7 @@ def clip(
     """
     limit = max_steps or env.spec.max_steps or 1000
     if isinstance(env, AbstractEnv):
-        inner, _, lengths = _trace(policy, env, jnp.stack([key]), limit, greedy)
+        inner, _, lengths = _trace(policy, env, unrolled(key)[None], limit, greedy)
         return _draw(env, jax.tree.map(lambda x: x[0], inner), int(lengths[0]))
     return _play(policy, env, key, limit, greedy, render=True).frames
 
@@ -80,7 +81,7 @@ def median_and_worst(
     if episodes < 1:
         raise SpecError(f"expected episodes ≥ 1; got {episodes}. Ask for at least one.")
     limit = max_steps or env.spec.max_steps or 1000
-    keys = jax.random.split(key, episodes)
+    keys = jax.random.split(unrolled(key), episodes)
     if isinstance(env, AbstractEnv):
         inner, returns, lengths = _trace(policy, env, keys, limit, greedy)
         show = lambda k: Clip(

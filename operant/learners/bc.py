@@ -132,13 +132,13 @@ class BC(AbstractLearner):
         encoder = nn.encoder(rng, spec.obs)
         outputs = spec.action.size if isinstance(spec.action, Box) else spec.action.n
         head = nn.mlp(rng, (encoder.size, *self.hidden, outputs), activation=self.activation, final_scale=0.01)
-        log_std = jnp.asarray(np.zeros(outputs, np.float32)) if continuous else None
+        log_std = jax.device_put(np.zeros(outputs, np.float32)) if continuous else None
         network = Network(encoder, head, log_std, spec)
         return BCState(
             network,
             nn.zeros_init(optax.scale_by_adam(), nn.flat_size(network)),
             nn.Normaliser.init(spec.obs) if self.normalise_obs else None,
-            jnp.asarray(np.zeros((), np.int32)),
+            jax.device_put(np.zeros((), np.int32)),
         )
 
     def policy(self, state: BCState) -> BCPolicy:

@@ -12,9 +12,8 @@ h is `n_step`, or fewer where the episode ended: truncation bootstraps there, te
 pure functions; here they are mapped over the minibatch. A new target, actor loss or critic is a file in `actors/` or
 `critics/`; a learner class holds a configuration and names its slots.
 
-Places in the replay and the actor's noise are drawn for all gradient steps of an update at once, by
-`operant.math.random`: with `jax.random` inside the scan they cost more than small networks do (SAC, 64×64: 1.8 times
-the processor time an update on two cores).
+Places in the replay and the actor's noise are drawn for all gradient steps of an update at once: inside the scan they
+cost more than small networks do (SAC, 64×64: 1.8 times the processor time an update on two cores).
 """
 
 import abc
@@ -276,7 +275,7 @@ class AbstractOffPolicy(AbstractLearner):
         build = Build(nn.generator(key), spec, self.hidden, self.activation)
         params, q_params = actor.init(build), critic.init(build)
         copy = lambda tree: jax.tree.map(lambda x: jnp.array(x, copy=True), tree)  # the state is donated: no aliases
-        number = lambda dtype=np.int32: jnp.asarray(np.zeros((), dtype))
+        number = lambda dtype=np.int32: jax.device_put(np.zeros((), dtype))
         names = ("loss/critic", "value/q", *self._actor_metrics(actor, critic, params, q_params, spec))
         networks = Networks(
             params,

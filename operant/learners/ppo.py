@@ -49,9 +49,14 @@ from operant.core import (
 )
 from operant.dists import AbstractDistribution, Categorical, Normal
 from operant.errors import SpecError
+from operant.math.random import shuffles
 from operant.math.return_scale import ReturnScale
 from operant.math.returns import gae
 from operant.math.schedules import AbstractSchedule
+
+
+LOSSES = ("loss/policy", "loss/value", "policy/entropy", "policy/kl", "policy/clipped")
+"""What `_loss` reports of each minibatch."""
 
 
 class ActorCritic(eqx.Module):
@@ -199,14 +204,14 @@ class PPO(AbstractLearner):
             nn.mlp(rng, (inputs, *self.hidden, n), activation=self.activation, final_scale=scale)
             for n, scale in ((outputs, 0.01), (1, 1.0))
         ]
-        log_std = jnp.asarray(np.full(outputs, self.log_std, np.float32)) if continuous else None
+        log_std = jax.device_put(np.full(outputs, self.log_std, np.float32)) if continuous else None
         networks = ActorCritic(encoder, memory, heads[0], heads[1], log_std, spec)
         return PPOState(
             networks,
             nn.zeros_init(self._optimiser(), nn.flat_size(networks)),
             nn.Normaliser.init(spec.obs) if self.normalise_obs else None,
             ReturnScale.init(spec.num_envs) if self.normalise_reward else None,
-            jnp.asarray(np.zeros((), np.int32)),
+            jax.device_put(np.zeros((), np.int32)),
         )
 
     def policy(self, state: PPOState) -> ActorCriticPolicy:
@@ -234,19 +239,18 @@ class PPO(AbstractLearner):
         optimiser = self._optimiser()
         flat, unflatten = nn.flatten(state.networks)  # one vector: Adam is then one kernel, not one a layer
 
-        def minibatch(carry: Any, index: Array) -> tuple[Any, Metrics]:
+        def minibatch(carry: Any, index: Array) -> tuple[Any, Array]:
             flat, adam = carry
             piece = jax.tree.map(lambda x: x[index], data)
             loss = lambda vector: self._loss(unflatten(vector), *piece)
             gradient, metrics = jax.grad(loss, has_aux=True)(flat)
             direction, adam = optimiser.update(gradient, adam)
-            return (flat - lr * direction, adam), metrics
+            return (flat - lr * direction, adam), jnp.stack([metrics[name] for name in LOSSES])
 
         units = self._units(state.networks.spec)
-        order = jax.vmap(lambda k: jax.random.permutation(k, units))(jax.random.split(key, self.epochs))
-        order = order.reshape(self.epochs * self.minibatches, -1)
-        (flat, adam), metrics = jax.lax.scan(minibatch, (flat, state.adam), order)
-        metrics = {name: x.mean() for name, x in metrics.items()}
+        order = shuffles(key, self.epochs, units).reshape(self.epochs * self.minibatches, -1)
+        (flat, adam), found = jax.lax.scan(minibatch, (flat, state.adam), order)
+        metrics: Metrics = dict(zip(LOSSES, found.mean(0), strict=True))
         residual = jnp.var(advantage)  # = Var[G − V]
         target = jnp.var(advantage + value)
         metrics["value/explained"] = 1.0 - residual / jnp.maximum(target, 1e-8)

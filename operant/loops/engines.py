@@ -12,14 +12,15 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, PRNGKeyArray
 
 from operant.core import AbstractEnv, AbstractHostEnv, AbstractLearner, EnvSpec, Intent, Step, Transition
 from operant.errors import SpecError
 from operant.io.checkpoint import is_key
-from operant.loops.iteration import Tally, TrainState, acting_keys, iterate, learn
+from operant.loops.iteration import Tally, TrainState, iterate, iteration_keys, learn
 from operant.loops.rollout import act, carries, where
-from operant.loops.spread import over_seeds, place
+from operant.loops.spread import compiler_options, over_seeds, place
+from operant.math import random
 
 
 def member(learner: AbstractLearner, i: int, members: int) -> AbstractLearner:
@@ -52,24 +53,25 @@ class _Engine:
         env: AbstractEnv | AbstractHostEnv,
         intent: Intent,
         spec: EnvSpec,
-        keys: Array,
+        keys: list[PRNGKeyArray],
         window: int,
         rows: int,
     ):
         self.learner, self.env, self.intent, self.spec = learner, env, intent, spec
-        self.keys, self.members, self.window, self.rows = keys, len(keys), window, rows
+        self.keys = [random.unrolled(key) for key in keys]
+        self.members, self.window, self.rows = len(keys), window, rows
         self.arrays, self.static = eqx.partition(learner, eqx.is_array)
         stacked = [eqx.filter(member(learner, i, self.members), eqx.is_array) for i in range(self.members)]
         self.arrays = place(_stack(stacked), self.members)
         self.names: list[str] = []
         self.env_seconds = 0.0
 
-    def _begin(self, keys: Array, env_state: Any, obs: Any) -> TrainState:
+    def _begin(self, env_state: Any, obs: Any) -> TrainState:
         """The states (S, …) before any experience; networks are drawn here, outside jit."""
         learners, rewards, truths, runs = [], [], [], []
         intent, n = self.intent, self.spec.num_envs
         for i in range(self.members):
-            learner_key, reward_key, truth_key, run_key = keys[i]
+            learner_key, reward_key, truth_key, run_key, _ = random.children(self.keys[i], 5)
             learners.append(member(self.learner, i, self.members).init(self.spec, key=learner_key))
             rewards.append(intent.reward.init(self.spec, key=reward_key))
             truths.append(() if intent.truth is None else intent.truth.init(self.spec, key=truth_key))
@@ -88,7 +90,7 @@ class _Engine:
             obs=obs,
             carry=carry,
             tally=Tally({name: zeros(np.float32) for name in names}, zeros(np.int32)),
-            key=jnp.stack(runs),
+            key=random.stack(runs),
             iteration=np.zeros(self.members, np.int32),
             finite=np.ones(self.members, bool),
         )
@@ -120,7 +122,7 @@ class _Engine:
 
         spread = over_seeds(one, self.members)
         chunk = jax.jit(lambda arrays, states, n, shared: spread((arrays, states), (n, shared)), donate_argnums=(1,))
-        self._chunk = chunk.lower(self.arrays, states, np.int32(0), shared).compile()
+        self._chunk = chunk.lower(self.arrays, states, np.int32(0), shared).compile(compiler_options())
         self._shared = shared
 
     def _advance(self, states: TrainState, n: int) -> tuple[TrainState, np.ndarray, np.ndarray]:
@@ -136,14 +138,9 @@ class JaxEngine(_Engine):
 
     def start(self) -> TrainState:
         n = self.spec.num_envs
-
-        def prepare(keys: Array) -> Any:
-            reset = jax.vmap(lambda k: self.env.reset(key=k))
-            parts = jax.vmap(lambda key: jax.random.split(key, 5))(keys)
-            return parts[:, :4], jax.vmap(lambda key: reset(jax.random.split(key, n)))(parts[:, 4])
-
-        parts, (env_state, obs) = jax.jit(prepare)(self.keys)
-        return self._begin(parts, env_state, obs)
+        reset = jax.jit(jax.vmap(jax.vmap(lambda k: self.env.reset(key=k))))
+        keys = [random.stack(random.children(random.children(key, 5)[4], n)) for key in self.keys]
+        return self._begin(*reset(random.stack(keys)))
 
     def compile(self, states: TrainState) -> None:
         """Trace and compile for states of this shape."""
@@ -169,8 +166,7 @@ class HostEngine(_Engine):
         self.host = self.env.open(self.members * n)
         seed = int(np.asarray(jax.random.key_data(self.keys[0])).ravel()[-1] % (2**31 - 1))
         obs = self.host.reset(seed=seed)
-        parts = jax.jit(jax.vmap(lambda key: jax.random.split(key, 5)))(self.keys)
-        return self._begin(parts[:, :4], (), self._split(obs))
+        return self._begin((), self._split(obs))
 
     def _split(self, tree: Any) -> Any:
         """(S·N, …) → (S, N, …)."""
@@ -185,7 +181,12 @@ class HostEngine(_Engine):
 
         _, self._policy_static = eqx.filter_eval_shape(parts, *jax.tree.map(lambda x: x[0], (self.arrays, states)))
         self._policy = jax.jit(over_seeds(lambda tree, _: parts(*tree)[0], self.members))
-        self._keys = jax.jit(jax.vmap(lambda k, i: acting_keys(k, i, T, N)[0]))
+
+        def keys(key: PRNGKeyArray, iteration: Array) -> tuple[PRNGKeyArray, PRNGKeyArray]:
+            learning, acting = iteration_keys(key, iteration, T, N)
+            return learning, acting[0]
+
+        self._keys = jax.jit(jax.vmap(keys))
 
         def act_one(leaves: Any, obs: Any, carry: Any, start: Array, keys: Array) -> Any:
             policy = eqx.combine(leaves, self._policy_static)
@@ -197,13 +198,15 @@ class HostEngine(_Engine):
         self._act = jax.jit(act_all)
 
         def update(tree: Any, _: Any) -> tuple[TrainState, Array]:
-            arrays, state, batch = tree
-            state, metrics = learn(eqx.combine(arrays, self.static), self.intent, state, batch)
+            arrays, state, batch, keys = tree
+            state, metrics = learn(eqx.combine(arrays, self.static), self.intent, state, batch, keys)
             self.names = sorted(metrics)
             return state, jnp.stack([metrics[name] for name in self.names])
 
         spread = over_seeds(update, self.members)
-        self._update = jax.jit(lambda arrays, states, batch: spread((arrays, states, batch), ()), donate_argnums=(1,))
+        self._update = jax.jit(
+            lambda arrays, states, batch, keys: spread((arrays, states, batch, keys), ()), donate_argnums=(1,)
+        )
 
     def advance(self, states: TrainState, n: int) -> tuple[TrainState, np.ndarray, np.ndarray]:
         first = int(np.asarray(states.iteration)[0])
@@ -222,7 +225,7 @@ class HostEngine(_Engine):
     def _iterate(self, states: TrainState) -> tuple[TrainState, np.ndarray]:
         T, fold = self.learner.rollout, (self.members, self.spec.num_envs)
         policy = self._policy((self.arrays, states), ())
-        keys = self._keys(states.key, states.iteration)
+        learning, keys = self._keys(states.key, states.iteration)
         obs, carry, start = jax.device_get(states.obs), states.carry, self._start
         rows: list[list[np.ndarray]] = []  # leaves of a Transition; the module itself is made once, at the end
         for t in range(T):
@@ -241,7 +244,7 @@ class HostEngine(_Engine):
         stacked = [np.stack([np.asarray(x) for x in column], axis=1) for column in zip(*rows, strict=True)]
         batch = Transition(*jax.tree_util.tree_unflatten(structure, stacked))  # (S, T, N, …)
         states = eqx.tree_at(lambda s: (s.obs, s.carry), states, place((obs, carry), self.members))
-        states, values = self._update(self.arrays, states, place(batch, self.members))
+        states, values = self._update(self.arrays, states, place(batch, self.members), learning)
         return states, np.asarray(values)
 
     def snapshot(self) -> Any:
@@ -279,7 +282,7 @@ def _stack(trees: list[Any]) -> Any:
         if not eqx.is_array_like(x[0]):
             return x[0]
         if is_key(x[0]):
-            return jnp.stack(x)
+            return random.stack(x)
         return np.stack([np.asarray(y) for y in x])
 
     return jax.tree.map(stack, *trees)

@@ -21,7 +21,7 @@ from operant.data.dataset import Dataset
 from operant.errors import RunError, SpecError
 from operant.io.recorders import AbstractRecorder, Silent
 from operant.loops.engines import _Engine
-from operant.loops.iteration import TrainState, learn
+from operant.loops.iteration import TrainState, iteration_keys, learn
 from operant.loops.spread import sharding
 from operant.loops.train import FILE, Run, _check, _Job
 
@@ -80,8 +80,7 @@ class FitEngine(_Engine):
     env: Any  # a Dataset
 
     def start(self) -> TrainState:
-        parts = jax.jit(jax.vmap(lambda key: jax.random.split(key, 4)))(self.keys)
-        return self._begin(parts, (), ())
+        return self._begin((), ())
 
     def compile(self, states: TrainState) -> None:
         """Trace and compile for states of this shape."""
@@ -90,9 +89,9 @@ class FitEngine(_Engine):
         self._compile(states, self._step, jax.device_put(self.env, everywhere))
 
     def _step(self, learner: AbstractLearner, state: TrainState, dataset: Dataset) -> tuple[TrainState, Metrics]:
-        key = jax.random.fold_in(jax.random.fold_in(state.key, state.iteration), 0)  # `learn` folds in 1
-        batch = dataset.sample(self.spec.num_envs, key)
-        new, metrics = learn(learner, self.intent, state, jax.tree.map(lambda x: x[None], batch))
+        learning, (sampling, *_) = iteration_keys(state.key, state.iteration, 1, 1)
+        batch = dataset.sample(self.spec.num_envs, sampling.reshape(()))
+        new, metrics = learn(learner, self.intent, state, jax.tree.map(lambda x: x[None], batch), learning)
         new = eqx.tree_at(lambda s: s.tally, new, state.tally)  # rows drawn at random make no episodes
         return new, {name: x for name, x in metrics.items() if not name.startswith("episode/")}
 

@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from operant.core import AbstractEnv, AbstractLearner, Intent, Metrics, Transition
 from operant.data.replay import Replay
-from operant.loops.rollout import collect, rollout_keys
+from operant.loops.rollout import collect
 
 
 class Tally(eqx.Module):
@@ -40,10 +40,11 @@ class TrainState(eqx.Module):
     """False once a loss or a parameter was not finite: the seed stopped there."""
 
 
-def learn(learner: AbstractLearner, intent: Intent, state: TrainState, batch: Transition) -> tuple[TrainState, Metrics]:
+def learn(
+    learner: AbstractLearner, intent: Intent, state: TrainState, batch: Transition, keys: PRNGKeyArray
+) -> tuple[TrainState, Metrics]:
     """Update reward, then learner, from a rollout (T, N); count episodes; stop where a number is not finite."""
-    key = jax.random.fold_in(state.key, state.iteration)
-    reward_key, truth_key, learner_key = jax.random.split(jax.random.fold_in(key, 1), 3)
+    reward_key, truth_key, learner_key = keys
     reward_state, reward_metrics = intent.reward.update(state.reward, batch, key=reward_key)
     reward = lambda b: intent.reward(reward_state, b)
     learner_state, metrics = learner.update(state.learner, batch, reward, key=learner_key)
@@ -71,20 +72,21 @@ def learn(learner: AbstractLearner, intent: Intent, state: TrainState, batch: Tr
 
 def _count(tally: Tally, measured: dict[str, Array], done: Bool[Array, "T N"]) -> tuple[Tally, Metrics]:
     """Sum each measured reward over episodes; means over those that ended in this rollout (NaN if none did)."""
+    names = [*measured, "length"]
+    each = jnp.stack([*measured.values(), jnp.ones(done.shape)], axis=1)  # (T, K, N)
 
-    def step(tally: Tally, now: Any) -> tuple[Tally, Any]:
-        values, ended = now
-        returns = {name: tally.returns[name] + values[name] for name in values}
-        length = tally.length + 1
-        out = ({name: jnp.where(ended, r, 0.0) for name, r in returns.items()}, jnp.where(ended, length, 0))
-        returns = {name: jnp.where(ended, 0.0, r) for name, r in returns.items()}
-        return Tally(returns, jnp.where(ended, 0, length)), out
+    def step(carry: Any, now: Any) -> tuple[Any, None]:
+        under_way, ended = carry
+        values, over = now
+        under_way = under_way + values
+        return (jnp.where(over, 0.0, under_way), ended + jnp.where(over, under_way, 0.0)), None
 
-    tally, (returns, lengths) = jax.lax.scan(step, tally, (measured, done))
+    under_way = jnp.stack([*(tally.returns[name] for name in measured), tally.length.astype(jnp.float32)])
+    (under_way, ended), _ = jax.lax.scan(step, (under_way, jnp.zeros_like(under_way)), (each, done[:, None]))
     count = done.sum()
-    mean = lambda x: jnp.where(count > 0, x.sum() / jnp.maximum(count, 1), jnp.nan)
-    metrics = {f"episode/{name}": mean(r) for name, r in returns.items()}
-    return tally, metrics | {"episode/length": mean(lengths), "episode/count": count}
+    means = jnp.where(count > 0, ended.sum(1) / jnp.maximum(count, 1), jnp.nan)
+    tally = Tally(dict(zip(measured, under_way, strict=False)), under_way[-1].astype(jnp.int32))
+    return tally, {f"episode/{name}": x for name, x in zip(names, means, strict=True)} | {"episode/count": count}
 
 
 def _all_finite(tree: Any) -> Bool[Array, ""]:
@@ -98,15 +100,16 @@ def iterate(
     learner: AbstractLearner, env: AbstractEnv, intent: Intent, num_envs: int, state: TrainState
 ) -> tuple[TrainState, Metrics]:
     """One iteration on a JAX environment."""
-    keys = acting_keys(state.key, state.iteration, learner.rollout, num_envs)
+    learning, acting = iteration_keys(state.key, state.iteration, learner.rollout, num_envs)
     policy = learner.policy(state.learner)
-    (env_state, obs, carry), batch = collect(env, policy, state.env, state.obs, state.carry, keys)
+    (env_state, obs, carry), batch = collect(env, policy, state.env, state.obs, state.carry, acting)
     state = eqx.tree_at(lambda s: (s.env, s.obs, s.carry), state, (env_state, obs, carry))
-    return learn(learner, intent, state, batch)
+    return learn(learner, intent, state, batch, learning)
 
 
-def acting_keys(
+def iteration_keys(
     key: PRNGKeyArray, iteration: Int[Array, ""], steps: int, n: int
-) -> tuple[PRNGKeyArray, PRNGKeyArray, PRNGKeyArray]:
-    """Keys (T, N) of an iteration: see `rollout_keys`."""
-    return rollout_keys(jax.random.fold_in(jax.random.fold_in(key, iteration), 0), steps, n)
+) -> tuple[PRNGKeyArray, PRNGKeyArray]:
+    """Keys of one iteration: (3,) for `learn`, (3, T, N) for `collect`; by one split, since each costs compiling."""
+    keys = jax.random.split(jax.random.fold_in(key, iteration), 3 + 3 * steps * n)
+    return keys[:3], keys[3:].reshape(3, steps, n)

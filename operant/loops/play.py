@@ -24,6 +24,7 @@ from operant.games import AbstractPlayer, MatrixGame
 from operant.io import card as cards
 from operant.io.recorders import AbstractRecorder, Silent
 from operant.loops.chunks import run_chunks
+from operant.math.random import unrolled
 from operant.math.stats import Interval, bootstrap_interval
 
 
@@ -137,7 +138,7 @@ def play(
     _check(game, players, rounds, repetitions, twins)
     P, R, A = len(players), repetitions, game.actions
     names = _names(players)
-    init_key, run_key = jax.random.split(key)
+    init_key, run_key = jax.random.split(unrolled(key))
 
     def start() -> Any:
         """Memory of every player as row and as column: leaves (P opponents, R, …)."""

@@ -26,6 +26,7 @@ from operant.core import (
     Transition,
 )
 from operant.errors import DataError, SpecError
+from operant.math.random import unrolled
 
 WIDTH = 16
 """Host environments evaluated side by side, at most."""
@@ -62,18 +63,12 @@ def act(policy: AbstractPolicy, obs: Obs, carry: Carry, keys: PRNGKeyArray | Non
     return jax.vmap(lambda o, c, k: policy(o, c, key=k))(obs, carry, keys)
 
 
-def rollout_keys(key: PRNGKeyArray, steps: int, n: int) -> tuple[PRNGKeyArray, PRNGKeyArray, PRNGKeyArray]:
-    """Keys (T, N) for the policy, the environment's own noise, and the starts of new episodes."""
-    keys = jax.random.split(key, (3, steps, n))
-    return keys[0], keys[1], keys[2]
-
-
 def collect(
     env: AbstractEnv, policy: AbstractPolicy, env_state: Any, obs: Obs, carry: Carry, keys: tuple[Any, Any, Any]
 ) -> tuple[tuple[Any, Obs, Carry], Transition]:
     """Act in N environments for T steps; returns the new `(env_state, obs, carry)` and the rollout (T, N).
 
-    `keys` are as `rollout_keys` gives them; None for the policy's is greedy.
+    `keys`, each (T, N): for the policy (None is greedy), the environment's own noise, the starts of new episodes.
     """
 
     def step(state: Any, now: Any) -> tuple[Any, Transition]:
@@ -121,7 +116,7 @@ def evaluate(
             "Pass max_steps=…."
         )
     if isinstance(env, AbstractEnv):
-        return _evaluate_jax(policy, env, episodes, limit, deterministic, key)
+        return _evaluate_jax(policy, env, episodes, limit, deterministic, unrolled(key))
     return _evaluate_host(policy, env, episodes, limit, deterministic, key)
 
 
@@ -143,7 +138,7 @@ def _evaluate_jax(
 ) -> Episodes:
     reset_key, run_key = jax.random.split(key)
     env_state, obs = jax.vmap(lambda k: env.reset(key=k))(jax.random.split(reset_key, episodes))
-    policy_keys, env_keys, reset_keys = rollout_keys(run_key, limit, episodes)
+    policy_keys, env_keys, reset_keys = jax.random.split(run_key, (3, limit, episodes))
     start = (env_state, obs, carries(policy, episodes))
     _, ts = collect(env, policy, *start, (None if deterministic else policy_keys, env_keys, reset_keys))
     return _episodes(jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), ts))

@@ -20,6 +20,7 @@ from operant.errors import SpecError
 from operant.io import card as cards
 from operant.io.recorders import AbstractRecorder, Silent
 from operant.loops.chunks import run_chunks
+from operant.math.random import unrolled
 
 Evaluate = Callable[[PyTree[Array], PRNGKeyArray], tuple[Float[Array, ""], Float[Array, " D"]]]
 """One solution and a key, to its fitness and its descriptor: pure, in JAX; `search` runs it over batches."""
@@ -85,7 +86,7 @@ def search(
     if not isinstance(steps, int) or steps < 1:
         raise SpecError(f"expected steps to be a whole number ≥ 1; got {steps!r}. Steps are evaluations.")
     _check_evaluate(evaluate, emitter, archive)
-    start_key, run_key = jax.random.split(key)
+    start_key, run_key = jax.random.split(unrolled(key))
 
     def step(carry: Any, i: Array) -> tuple[Any, Metrics]:
         elites, state, run_key = carry

@@ -18,6 +18,11 @@ def devices_for(seeds: int) -> int:
     return max(d for d in range(1, len(jax.devices()) + 1) if seeds % d == 0)
 
 
+def compiler_options() -> dict[str, int]:
+    """For XLA. On a CPU LLVM's first level of optimisation: 6 % sooner compiled (PPO) and no slower measured."""
+    return {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else {}
+
+
 @functools.cache
 def _mesh(devices: int) -> Mesh:
     return Mesh(np.array(jax.devices()[:devices]), ("seeds",))

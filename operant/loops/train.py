@@ -40,6 +40,7 @@ from operant.io.recorders import AbstractRecorder, Csv, Several, Silent
 from operant.loops.engines import HostEngine, JaxEngine, member, settings
 from operant.loops.iteration import TrainState
 from operant.loops.spread import place
+from operant.math.random import child
 from operant.rewards.constraints.lagrangian import Lagrangian
 
 MAX_ROWS = 1000
@@ -290,8 +291,8 @@ class _Job:
         self.recorder = recorder if folder is None else Several(Csv(folder), recorder)
         reward = Lagrangian(intent.reward, intent.constraints) if intent.constraints else intent.reward
         self.effective = Intent(reward, (), intent.statement, intent.truth)
-        members = [jax.random.fold_in(key, s) for _ in range(settings(learner)) for s in seeds]
-        self.engine = engine(learner, env, self.effective, self.spec, jnp.stack(members), self.window, self.rows)
+        members = [child(key, s) for _ in range(settings(learner)) for s in seeds]
+        self.engine = engine(learner, env, self.effective, self.spec, members, self.window, self.rows)
         self.members = len(members)
 
     # --- running ---

@@ -26,7 +26,7 @@ class ReturnScale(eqx.Module):
 
     @staticmethod
     def init(num_envs: int) -> "ReturnScale":
-        return ReturnScale(jnp.asarray(np.zeros(num_envs, np.float32)), Moments.init(()))
+        return ReturnScale(jax.device_put(np.zeros(num_envs, np.float32)), Moments.init(()))
 
     def update(
         self, reward: Float[Array, "T N"], done: Bool[Array, "T N"], discount: float | Float[Array, ""]

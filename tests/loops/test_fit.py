@@ -59,9 +59,9 @@ def test_equals_its_updates_one_by_one(two):
 
     @jax.jit
     def one(state, i):
-        key = jax.random.fold_in(run_key, i)
-        batch = jax.tree.map(lambda x: x[None], DATA.sample(16, jax.random.fold_in(key, 0)))
-        return LEARNER.update(state, batch, lambda b: b.reward, key=jax.random.split(jax.random.fold_in(key, 1), 3)[2])
+        keys = jax.random.split(jax.random.fold_in(run_key, i), 4)
+        batch = jax.tree.map(lambda x: x[None], DATA.sample(16, keys[3]))
+        return LEARNER.update(state, batch, lambda b: b.reward, key=keys[2])
 
     losses = []
     for i in range(20):

@@ -31,7 +31,6 @@ from operant import nn
 from operant.core import Action, Box, Carry, EnvSpec, Metrics, Obs
 from operant.learners import exploration
 from operant.learners.off_policy import AbstractActor, Build, Q, check_box, to_box
-from operant.math import random
 
 
 class DeterministicParams(eqx.Module):
@@ -73,7 +72,7 @@ class Deterministic(AbstractActor):
         return DeterministicParams(encoder, build.mlp(encoder.size, *build.hidden, size), build.spec.action)
 
     def noise(self, key: PRNGKeyArray, spec: EnvSpec, shape: tuple[int, ...]) -> Array:
-        return random.normal(key, (*shape, spec.action.size))
+        return jax.random.normal(key, (*shape, spec.action.size))
 
     def next_value(self, params: DeterministicParams, online: Q, target: Q, obs: Obs, noise: Array) -> Array:
         blur = jnp.clip(self.smoothing * noise, -self.smoothing_clip, self.smoothing_clip)

@@ -34,7 +34,6 @@ from operant.core import Action, Box, Carry, EnvSpec, Metrics, Obs
 from operant.errors import SpecError
 from operant.learners import exploration
 from operant.learners.off_policy import AbstractActor, Build, Q, check_box, to_box
-from operant.math import random
 
 LOG_STD = (-20.0, 2.0)
 
@@ -96,7 +95,7 @@ class SquashedGaussian(AbstractActor):
         return SquashedGaussianParams(encoder, body, log_alpha, build.spec.action)
 
     def noise(self, key: PRNGKeyArray, spec: EnvSpec, shape: tuple[int, ...]) -> Any:
-        both = random.normal(key, (2, *shape, spec.action.size))
+        both = jax.random.normal(key, (2, *shape, spec.action.size))
         return both[0], both[1]
 
     def next_value(self, params: SquashedGaussianParams, online: Q, target: Q, obs: Obs, noise: Any) -> Array:

@@ -44,7 +44,7 @@ def test_a_chain_is_worth_what_its_discounts_say(n_step):
     Three steps ahead, uncorrected: the second action is the one that was taken, not the best one.
     """
     learner = DQN(
-        hidden=(16,), batch=32, capacity=256, learning_starts=0, gradient_steps=200, lr=1e-2, discount=0.8,
+        hidden=(16,), batch=32, capacity=256, learning_starts=0, gradient_steps=1000, lr=3e-3, discount=0.8,
         target_every=20, n_step=n_step,
     )  # fmt: skip
     spec = EnvSpec(Box((2,)), Discrete(2), 50, num_envs=16)

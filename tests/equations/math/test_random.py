@@ -1,4 +1,4 @@
-"""`operant.math.random` against published test vectors and SciPy's distributions."""
+"""`operant.math.random` against published test vectors, `jax.random` and SciPy's distributions."""
 
 import jax
 import jax.numpy as jnp
@@ -23,27 +23,50 @@ def test_threefry_gives_the_published_answers(key, counter, expected):
     assert (int(got[0]), int(got[1])) == expected
 
 
-def test_uniforms_and_normals_are_distributed_as_named():
-    key = jax.random.key(3)
-    u = np.asarray(random.uniform(key, (20_000,)))
-    z = np.asarray(random.normal(jax.random.key(4), (200, 100))).ravel()
-    assert u.min() > 0 and u.max() < 1
-    assert stats.kstest(u, "uniform").pvalue > 1e-3
-    assert stats.kstest(z, "norm").pvalue > 1e-3
-    assert abs(np.corrcoef(z[:-1], z[1:])[0, 1]) < 0.03
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda k: jax.random.uniform(k, (3, 5)),
+        lambda k: jax.random.normal(k),
+        lambda k: jax.random.randint(k, (4,), -3, 10),
+        lambda k: jax.random.permutation(k, 7),
+        lambda k: jax.random.bits(k, (3,), "uint8"),
+        lambda k: jax.random.bits(k, (3,), "uint16"),
+        lambda k: jax.random.categorical(k, jnp.zeros(4), shape=(6,)),
+        lambda k: jax.random.key_data(jax.random.split(k, (3, 2))),
+        lambda k: jax.random.key_data(jax.random.fold_in(k, 99)),
+        lambda k: jax.vmap(lambda one: jax.random.normal(one, (3,)))(jax.random.split(k, 4)),
+    ],
+)
+def test_unrolled_keys_give_the_numbers_of_jax(draw):
+    key = jax.random.key(7)
+    np.testing.assert_array_equal(draw(random.unrolled(key)), draw(key))
+    np.testing.assert_array_equal(jax.jit(draw)(random.unrolled(key)), draw(key))
 
 
-def test_integers_cover_their_range_evenly_and_odd_sizes_fill():
+def test_unrolled_leaves_other_generators_alone():
+    key = jax.random.key(0, impl="rbg")
+    assert random.unrolled(key).dtype == key.dtype
+    assert random.unrolled(random.unrolled(jax.random.key(0))).dtype == random.unrolled(jax.random.key(0)).dtype
+
+
+@pytest.mark.parametrize("impl", ["threefry2x32", "rbg"])
+def test_keys_derived_in_numpy_are_those_of_jax(impl):
+    key = jax.random.key(5, impl=impl)
+    data = lambda k: np.asarray(jax.random.key_data(k))
+    np.testing.assert_array_equal(data(random.child(key, 2**31)), data(jax.random.fold_in(key, 2**31)))
+    np.testing.assert_array_equal(data(random.stack(random.children(key, 4))), data(jax.random.split(key, 4)))
+
+
+def test_shuffles_are_permutations_evenly_spread():
+    orders = np.asarray(random.shuffles(jax.random.key(0), 4000, 5))
+    assert (np.sort(orders, axis=1) == np.arange(5)).all()
+    counts = np.array([np.bincount(orders[:, place], minlength=5) for place in range(5)])
+    assert stats.chisquare(counts.ravel()).pvalue > 1e-3
+
+
+def test_integers_cover_their_range_evenly():
     x = np.asarray(random.integers(jax.random.key(0), (7, 1001), 5))
     assert set(x.ravel()) == set(range(5))
     assert stats.chisquare(np.bincount(x.ravel())).pvalue > 1e-3
     assert int(random.integers(jax.random.key(0), (3,), jnp.int32(0)).max()) == 0
-
-
-def test_keys_decide():
-    draw = lambda i: np.asarray(random.bits(jax.random.key(i), (9,)))
-    np.testing.assert_array_equal(draw(0), draw(0))
-    assert (draw(0) != draw(1)).all()
-    keys = jax.random.split(jax.random.key(0), 3)
-    batched = jax.vmap(lambda k: random.normal(k, (4,)))(keys)
-    np.testing.assert_array_equal(batched[2], random.normal(keys[2], (4,)))
