@@ -54,7 +54,6 @@ from operant.math.return_scale import ReturnScale
 from operant.math.returns import gae
 from operant.math.schedules import AbstractSchedule
 
-
 LOSSES = ("loss/policy", "loss/value", "policy/entropy", "policy/kl", "policy/clipped")
 """What `_loss` reports of each minibatch."""
 
