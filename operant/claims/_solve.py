@@ -28,4 +28,4 @@ def solve(learner: AbstractLearner, env: str, steps: int) -> tuple[Claim, Claim]
             control=None,
         )
 
-    return one("jax", env, 6), one("host", f"gym:{env}", 4)
+    return one("jax", env, 4), one("host", f"gym:{env}", 4)

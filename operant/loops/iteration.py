@@ -102,7 +102,9 @@ def iterate(
     """One iteration on a JAX environment."""
     learning, acting = iteration_keys(state.key, state.iteration, learner.rollout, num_envs)
     policy = learner.policy(state.learner)
-    (env_state, obs, carry), batch = collect(env, policy, state.env, state.obs, state.carry, acting)
+    fresh = jax.vmap(jax.vmap(lambda k: env.initial(key=k)))(acting[2])
+    start = (state.env, state.obs, state.carry)
+    (env_state, obs, carry), batch = collect(env, policy, *start, (acting[0], acting[1]), fresh)
     state = eqx.tree_at(lambda s: (s.env, s.obs, s.carry), state, (env_state, obs, carry))
     return learn(learner, intent, state, batch, learning)
 
@@ -110,6 +112,7 @@ def iterate(
 def iteration_keys(
     key: PRNGKeyArray, iteration: Int[Array, ""], steps: int, n: int
 ) -> tuple[PRNGKeyArray, PRNGKeyArray]:
-    """Keys of one iteration: (3,) for `learn`, (3, T, N) for `collect`; by one split, since each costs compiling."""
+    """Keys of one iteration, by one split, since each costs compiling: (3,) for `learn`; (3, T, N) for the policy, the
+    environment's own noise and the starts of new episodes."""
     keys = jax.random.split(jax.random.fold_in(key, iteration), 3 + 3 * steps * n)
     return keys[:3], keys[3:].reshape(3, steps, n)

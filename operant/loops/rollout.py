@@ -4,8 +4,8 @@ Compiled here, pure everywhere else. Batched policies are `vmap` of unbatched on
 compiled scan, a host environment in a Python loop around one compiled `act`.
 """
 
+import functools
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -26,6 +26,7 @@ from operant.core import (
     Transition,
 )
 from operant.errors import DataError, SpecError
+from operant.loops.spread import compiler_options
 from operant.math.random import unrolled
 
 WIDTH = 16
@@ -64,11 +65,12 @@ def act(policy: AbstractPolicy, obs: Obs, carry: Carry, keys: PRNGKeyArray | Non
 
 
 def collect(
-    env: AbstractEnv, policy: AbstractPolicy, env_state: Any, obs: Obs, carry: Carry, keys: tuple[Any, Any, Any]
+    env: AbstractEnv, policy: AbstractPolicy, env_state: Any, obs: Obs, carry: Carry, keys: tuple[Any, Any], fresh: Any
 ) -> tuple[tuple[Any, Obs, Carry], Transition]:
     """Act in N environments for T steps; returns the new `(env_state, obs, carry)` and the rollout (T, N).
 
-    `keys`, each (T, N): for the policy (None is greedy), the environment's own noise, the starts of new episodes.
+    `keys`, each (T, N): for the policy (None is greedy), for the environment's own noise. `fresh` (T, N, …): where an
+    episode begins that follows one that ended at t, as `env.initial` gives it.
     """
 
     def step(state: Any, now: Any) -> tuple[Any, Transition]:
@@ -80,9 +82,7 @@ def collect(
         carry = where(t.done, carries(policy, t.done.shape[0]), carry)
         return (env_state, s.obs, carry), t
 
-    policy_keys, env_keys, reset_keys = keys
-    fresh = jax.vmap(jax.vmap(lambda k: env.initial(key=k)))(reset_keys)
-    return jax.lax.scan(step, (env_state, obs, carry), (policy_keys, env_keys, fresh))
+    return jax.lax.scan(step, (env_state, obs, carry), (*keys, fresh))
 
 
 # --- evaluation -----------------------------------------------------------------------------------------------------
@@ -116,7 +116,7 @@ def evaluate(
             "Pass max_steps=…."
         )
     if isinstance(env, AbstractEnv):
-        return _evaluate_jax(policy, env, episodes, limit, deterministic, unrolled(key))
+        return _compiled()(policy, env, episodes, limit, deterministic, unrolled(key))
     return _evaluate_host(policy, env, episodes, limit, deterministic, key)
 
 
@@ -132,27 +132,32 @@ def check_fit(policy: EnvSpec, env: EnvSpec) -> None:
             )
 
 
-@eqx.filter_jit
+@functools.cache
+def _compiled() -> Callable:
+    return eqx.filter_jit(_evaluate_jax, compiler_options=compiler_options())
+
+
 def _evaluate_jax(
     policy: AbstractPolicy, env: AbstractEnv, episodes: int, limit: int, deterministic: bool, key: PRNGKeyArray
 ) -> Episodes:
     reset_key, run_key = jax.random.split(key)
     env_state, obs = jax.vmap(lambda k: env.reset(key=k))(jax.random.split(reset_key, episodes))
-    policy_keys, env_keys, reset_keys = jax.random.split(run_key, (3, limit, episodes))
+    policy_keys, env_keys = jax.random.split(run_key, (2, limit, episodes))
     start = (env_state, obs, carries(policy, episodes))
-    _, ts = collect(env, policy, *start, (None if deterministic else policy_keys, env_keys, reset_keys))
+    fresh = jax.tree.map(lambda x: jnp.broadcast_to(x, (limit, *x.shape)), env_state.inner)  # only the first counts
+    _, ts = collect(env, policy, *start, (None if deterministic else policy_keys, env_keys), fresh)
     return _episodes(jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), ts))
 
 
 def _episodes(ts: Transition) -> Episodes:
     """The first episode of each row of `ts` (n, T)."""
-    ended = jnp.cumsum(ts.done.astype(jnp.int32), axis=1) - ts.done.astype(jnp.int32)
-    mask = ended == 0
+    last = jnp.where(ts.done.any(axis=1), ts.done.argmax(axis=1), ts.done.shape[1])  # cumsum takes long to compile
+    mask = jnp.arange(ts.done.shape[1])[None] <= last[:, None]
     returns = jnp.where(mask, ts.reward, 0.0).sum(axis=1)
     return Episodes(returns, mask.sum(axis=1), ts, mask)
 
 
-@partial(jax.jit, static_argnums=(0, 4))
+@functools.partial(jax.jit, static_argnums=(0, 4))
 def _act_host(
     fixed: Any, arrays: list, obs: Obs, carry: Carry, greedy: bool, start: Array, key: PRNGKeyArray | None, t: int
 ) -> tuple[Any, dict, Carry]:

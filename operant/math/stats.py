@@ -13,7 +13,6 @@ from itertools import combinations
 from typing import Literal, NamedTuple
 
 import numpy as np
-import scipy.stats
 
 from operant.errors import DataError, SpecError
 
@@ -205,7 +204,9 @@ def _pearson(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _spearman(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return _pearson(scipy.stats.rankdata(x, axis=-1), scipy.stats.rankdata(y, axis=-1))
+    from scipy.stats import rankdata  # half a second to import, of a start of one and a half
+
+    return _pearson(rankdata(x, axis=-1), rankdata(y, axis=-1))
 
 
 def _correlation(measure, x, y, level: float, n: int, rng: np.random.Generator) -> Interval:

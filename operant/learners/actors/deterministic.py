@@ -9,8 +9,8 @@ Actions in units of their box, [−1, 1] each.
 Reference: Fujimoto, van Hoof and Meger 2018, Addressing Function Approximation Error in Actor-Critic Methods,
 1802.09477.
 Deviations from the paper:
-1. The random actions before learning starts are correlated over time (`warmup_colour="white"`: they are not), and so
-   is ξ in acting with `noise_colour="pink"` (Eberhard et al. 2023).
+1. What is random in acting, before learning starts and after, is correlated over time (Eberhard et al. 2023): white
+   noise solves MountainCarContinuous on some seeds only. As published: `noise_colour` and `warmup_colour` "white".
 
 >>> import numpy as np
 >>> from operant.core import EnvSpec
@@ -53,8 +53,8 @@ class Deterministic(AbstractActor):
     """σ̃: standard deviation of the noise added to the target's action (half-widths of the box)."""
     smoothing_clip: float = 0.5
     """c: largest such noise (half-widths of the box)."""
-    noise_colour: exploration.Colour = "white"
-    """Exploration noise: "white" as published, or "pink", correlated over time."""
+    noise_colour: exploration.Colour = "pink"
+    """Exploration noise: "pink", correlated over time, or "white" as published."""
     warmup_colour: exploration.Colour = "pink"
     """Of the uniformly random actions before learning starts: "white", drawn afresh at each step, as in published
     results, or "pink", which also reaches what only long pushes reach (the flag of MountainCarContinuous)."""
