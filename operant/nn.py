@@ -193,6 +193,25 @@ def encoder(rng: np.random.Generator, space: Space) -> Encoder:
             return Encoder(space, {}, None, space.size)
 
 
+def action_size(space: Space) -> int:
+    """Length of `action_features`."""
+    return space.n if isinstance(space, Discrete) else space.size
+
+
+def action_features(space: Space, action: Array) -> Float[Array, " d"]:
+    """An action as a network takes it in: one-hot, or flat in units of the box (−1, 1: its bounds, where it has any).
+
+    >>> action_features(Box((2,), 0.0, 4.0), jnp.array([0.0, 3.0])).tolist()
+    [-1.0, 0.5]
+    """
+    if isinstance(space, Discrete):
+        return jax.nn.one_hot(action, space.n)
+    if space.bounded:
+        low, high = space.bounds()
+        action = (action - low) * (2.0 / (high - low)) - 1.0
+    return jnp.ravel(action).astype(jnp.float32)
+
+
 def action_mask(space: Space, obs: Any) -> Array | None:
     """The entry `action_mask` of a composite observation as booleans, or None."""
     if isinstance(space, Composite) and any(name == "action_mask" for name, _ in space.spaces):
@@ -226,13 +245,15 @@ class Normaliser(eqx.Module):
             return obs | {name: part(obs[name]) for name, part in self.moments.items()}
         return obs
 
-    def update(self, obs: Obs) -> "Normaliser":
-        """Take in observations with any leading axes."""
+    def update(self, obs: Obs, weights: Float[Array, "*B"] | None = None) -> "Normaliser":
+        """Take in observations with any leading axes *B; `weights` as `Moments.update`."""
         if isinstance(self.moments, Moments):
             flat = obs.reshape(-1, *self.space.shape)
-            return Normaliser(self.space, self.moments.update(flat, axes=(0,)))
+            flat_weights = None if weights is None else weights.reshape(-1)
+            return Normaliser(self.space, self.moments.update(flat, axes=(0,), weights=flat_weights))
         if isinstance(self.moments, dict):
-            return Normaliser(self.space, {name: part.update(obs[name]) for name, part in self.moments.items()})
+            parts = {name: part.update(obs[name], weights) for name, part in self.moments.items()}
+            return Normaliser(self.space, parts)
         return self
 
 

@@ -37,11 +37,14 @@ from operant.errors import EnvError, OperantError, RunError, SpecError, StoreErr
 from operant.io import card as cards
 from operant.io import checkpoint
 from operant.io.recorders import AbstractRecorder, Csv, Several, Silent
+from operant.loops.asking import Asking, Questions, Teaching
 from operant.loops.engines import HostEngine, JaxEngine, member, settings
 from operant.loops.iteration import TrainState
 from operant.loops.spread import place
 from operant.math.random import child
 from operant.rewards.constraints.lagrangian import Lagrangian
+from operant.rewards.preferences import AbstractPreferences
+from operant.teachers import AbstractTeacher
 
 MAX_ROWS = 1000
 """Most rows a seed in the record of a run: iterations are averaged in windows to stay below."""
@@ -117,6 +120,8 @@ def train(
     num_envs: int = 16,
     seeds: int | Sequence[int] | None = None,
     key: PRNGKeyArray,
+    teacher: AbstractTeacher | None = None,
+    questions: Questions | None = None,
     recorder: AbstractRecorder | None = None,
     folder: str | Path | None = None,
     throw: bool = True,
@@ -129,6 +134,9 @@ def train(
         num_envs: environments stepped side by side, N.
         seeds: how many, or which; None: one. Seed i uses `fold_in(key, i)`, alone or among others.
         key: decides everything: same key, same result, bit for bit, on the same machine and backend.
+        teacher: who answers which of two segments is better, where the reward learns from that
+            (`rewards.preferences`); each seed asks questions of its own.
+        questions: how much the teacher is asked, and when.
         recorder: where numbers go while it runs; `operant.io.recorders`.
         folder: a run folder for checkpoints, metrics and the card; what is needed to `resume`.
         throw: raise at the end if a seed failed (the run is saved first); else read `Run.status`.
@@ -150,6 +158,7 @@ def train(
         key,
         recorder or Silent(),
         None if folder is None else Path(folder),
+        teaching=_teaching(intent, teacher, questions),
     )
     if job.folder is not None and (job.folder / FILE).exists():
         raise RunError(
@@ -166,6 +175,7 @@ def resume(
     learner: AbstractLearner | None = None,
     env: AbstractEnv | AbstractHostEnv | None = None,
     intent: Intent | None = None,
+    teacher: AbstractTeacher | None = None,
     recorder: AbstractRecorder | None = None,
     throw: bool = True,
 ) -> Run:
@@ -177,7 +187,7 @@ def resume(
 
     Args:
         steps: a new total, to train longer than planned.
-        learner, env, intent: needed only where they hold Python functions, which no file describes.
+        learner, env, intent, teacher: needed only where they hold Python functions, which no file describes.
 
     Raises:
         RunError: no checkpoint, a damaged one, one of other settings, or a run that another process is writing.
@@ -185,7 +195,7 @@ def resume(
     """
     path = Path(folder)
     header = checkpoint.read_header(path / FILE)
-    job = _job(path, header, learner, env, intent, steps, recorder or Silent())
+    job = _job(path, header, learner, env, intent, teacher, steps, recorder or Silent())
     return job.run(header, throw)
 
 
@@ -195,6 +205,7 @@ def load(
     learner: AbstractLearner | None = None,
     env: AbstractEnv | AbstractHostEnv | None = None,
     intent: Intent | None = None,
+    teacher: AbstractTeacher | None = None,
 ) -> Run:
     """Read a run folder, finished or not; never runs code from it except reward programs its study names.
 
@@ -202,18 +213,21 @@ def load(
     """
     path = Path(folder)
     header = checkpoint.read_header(path / FILE)
-    return _job(path, header, learner, env, intent, None, Silent()).read(header)
+    return _job(path, header, learner, env, intent, teacher, None, Silent()).read(header)
 
 
 def _job(
-    folder: Path, header: dict[str, Any], learner: Any, env: Any, intent: Any, steps: int | None, recorder: Any
-) -> "_Job":
+    folder: Path, header: dict[str, Any], learner: Any, env: Any, intent: Any, teacher: Any, steps: int | None,
+    recorder: Any,
+) -> "_Job":  # fmt: skip
     """The settings of a stored run, from its header or the caller."""
     if "run" not in header:
         raise RunError(f"expected a run's checkpoint in {folder}; it holds something else. Give a run folder.")
     run = header["run"]
     given = {"learner": learner, "env": env, "intent": intent}
     types = {"learner": AbstractLearner, "env": AbstractEnv | AbstractHostEnv, "intent": Intent}
+    if run["questions"] is not None:
+        given["teacher"], types["teacher"] = teacher, AbstractTeacher
     if "sha256" in (run["env"] or {}):
         _check_data(folder, run["env"]["sha256"], env)
     for name, value in given.items():
@@ -224,12 +238,25 @@ def _job(
                     f"which no file describes. Pass {name}=… as it was given to train."
                 )
             given[name] = config.from_plain(run[name], types[name], where=name, root=folder)
+    teaching = None
+    if run["questions"] is not None:
+        questions = config.from_plain(run["questions"], Questions, where="questions", root=folder)
+        teaching = Teaching(given["teacher"], questions)
     data = np.asarray(run["key"]["data"], np.uint32)
     key = jax.random.wrap_key_data(jnp.asarray(data), impl=run["key"]["impl"])
     return _Job(
         given["learner"], given["env"], given["intent"], steps or run["steps"], run["num_envs"], run["seeds"], key,
-        recorder, folder, run["window"],
+        recorder, folder, run["window"], teaching,
     )  # fmt: skip
+
+
+def _teaching(intent: Intent, teacher: AbstractTeacher | None, questions: Questions | None) -> Teaching | None:
+    """Raise SpecError where a reward has nobody to learn from, or nobody asks the questions."""
+    learns = isinstance(intent.reward, AbstractPreferences)
+    if teacher is None and (learns or questions is not None):
+        what = f"{type(intent.reward).__name__}, which learns from comparisons," if learns else "questions"
+        raise SpecError(f"expected a teacher beside {what}; got none. Pass teacher=operant.teachers.Oracle(), say.")
+    return None if teacher is None else Teaching(teacher, questions or Questions())
 
 
 def _check_data(folder: Path, expected: str, dataset: Any) -> None:
@@ -279,6 +306,7 @@ class _Job:
         recorder: AbstractRecorder,
         folder: Path | None,
         window: int | None = None,
+        teaching: Teaching | None = None,
     ):
         self.learner, self.env, self.intent, self.steps = learner, env, intent, steps
         self.num_envs, self.seeds, self.key, self.folder = num_envs, seeds, key, folder
@@ -294,6 +322,8 @@ class _Job:
         members = [child(key, s) for _ in range(settings(learner)) for s in seeds]
         self.engine = engine(learner, env, self.effective, self.spec, members, self.window, self.rows)
         self.members = len(members)
+        self.teaching = teaching
+        self.asking = None if teaching is None else Asking(self.intent, teaching, members, self.iterations, self.window)
 
     # --- running ---
 
@@ -339,6 +369,8 @@ class _Job:
         most = self.window * self.rows
         while done < self.iterations:
             n = min(self.iterations - done, most, self._chunk(pace))
+            if self.asking is not None:
+                n = min(n, self.asking.until_next(done) or n)
             began = time.perf_counter()
             try:
                 states, sums, counts = self.engine.advance(states, n)
@@ -349,6 +381,8 @@ class _Job:
             run_seconds += seconds
             pace = seconds / n
             done += n
+            if self.asking is not None:
+                states = self.asking.after(states, done)
             block = self._rows(sums, counts, done, n)
             history.append(block)
             self.recorder.record(rows, *block)
@@ -409,6 +443,8 @@ class _Job:
             "learner": _plain(self.learner),
             "env": _plain(self.env),
             "intent": _plain(self.intent),
+            "teacher": None if self.teaching is None else _plain(self.teaching.teacher),
+            "questions": None if self.teaching is None else _plain(self.teaching.questions),
             "steps": self.steps,
             "num_envs": self.num_envs,
             "seeds": self.seeds,

@@ -1,8 +1,10 @@
 """SPECIFY: what is wanted, as a number a step."""
 
+from operant.rewards.bonuses.state_entropy import StateEntropy
 from operant.rewards.clip import Clip
 from operant.rewards.constraints.lagrangian import Lagrangian
 from operant.rewards.normalise import Normalise
+from operant.rewards.preferences.bradley_terry import BradleyTerry
 from operant.rewards.program import Program, load_program
 from operant.rewards.scale import Scale
 from operant.rewards.shaping.heuristic import Heuristic
@@ -11,6 +13,7 @@ from operant.rewards.task import Task
 from operant.rewards.terms import Terms
 
 __all__ = [
+    "BradleyTerry",
     "Clip",
     "Heuristic",
     "Lagrangian",
@@ -18,6 +21,7 @@ __all__ = [
     "PotentialShaping",
     "Program",
     "Scale",
+    "StateEntropy",
     "Task",
     "Terms",
     "load_program",

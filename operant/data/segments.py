@@ -1,0 +1,111 @@
+"""Stretches of behaviour to be judged: segments, pairs of them, and what was answered about pairs.
+
+A segment is `length` consecutive steps; where its episode ended early, `mask` says which steps are its own. Answers
+are kept in arrays of fixed capacity, so that nothing is compiled anew as they come in.
+
+>>> from operant.core import Box, Discrete, EnvSpec
+>>> comparisons = Comparisons.init(EnvSpec(Box((3,)), Discrete(2), 100), capacity=8, length=5)
+>>> comparisons.pairs.left.steps.obs.shape, int(comparisons.count)
+((8, 5, 3), 0)
+"""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from operant.core import EnvSpec, Transition
+from operant.data.replay import Replay
+from operant.errors import SpecError
+
+
+class Segments(eqx.Module):
+    """n segments of L steps."""
+
+    steps: Transition
+    """(n, L); `extras` is empty."""
+    mask: Bool[Array, "*n L"]
+    """Which steps belong: all, unless the episode ended."""
+
+    def sum(self, values: Float[Array, "*n L"]) -> Float[Array, "*n"]:
+        """Sum over each segment's own steps."""
+        return jnp.where(self.mask, values, 0.0).sum(-1)
+
+
+class Pairs(eqx.Module):
+    """n pairs of segments, to be compared."""
+
+    left: Segments
+    right: Segments
+
+
+class Comparisons(eqx.Module):
+    """Pairs and what was answered about them, in a ring."""
+
+    pairs: Pairs
+    """(C, L)."""
+    target: Float[Array, " C"]
+    """Probability that the right one is better: 0, ½ or 1."""
+    known: Bool[Array, " C"]
+    """Which rows hold an answer that says something."""
+    count: Int[Array, ""]
+    """Answers taken in so far, overwritten ones among them."""
+
+    @classmethod
+    def init(cls, spec: EnvSpec, capacity: int, length: int) -> "Comparisons":
+        """Room for `capacity` answers about segments of `length` steps; runs outside jit.
+
+        Raises:
+            SpecError: capacity or length < 1.
+        """
+        for name, value in (("capacity", capacity), ("length", length)):
+            if value < 1:
+                raise SpecError(f"expected {name} ≥ 1; got {value}. Raise it.")
+        zeros = lambda zero: jax.tree.map(
+            lambda x: jax.device_put(np.zeros((capacity, length, *np.shape(x)), np.asarray(x).dtype)), zero
+        )
+
+        def segments() -> Segments:
+            number, flag = np.zeros((), np.float32), np.zeros((), bool)
+            steps = Transition(
+                zeros(spec.obs.zero()), zeros(spec.action.zero()), zeros(number), zeros(flag), zeros(flag),
+                zeros(spec.obs.zero()), {},
+            )  # fmt: skip
+            return Segments(steps, zeros(flag))
+
+        put = lambda shape, dtype: jax.device_put(np.zeros(shape, dtype))
+        return cls(Pairs(segments(), segments()), put(capacity, np.float32), put(capacity, bool), put((), np.int32))
+
+    @property
+    def capacity(self) -> int:
+        return self.target.shape[0]
+
+    def insert(
+        self, pairs: Pairs, target: Float[Array, " n"], given: Bool[Array, " n"], known: Bool[Array, " n"]
+    ) -> "Comparisons":
+        """With the answers that were `given` written over the oldest; `known`: those that say something."""
+        place = (self.count + jnp.cumsum(given.astype(jnp.int32)) - 1) % self.capacity
+        place = jnp.where(given, place, self.capacity)  # out of bounds: dropped
+        write = lambda ring, new: ring.at[place].set(new.astype(ring.dtype), mode="drop")
+        return Comparisons(
+            jax.tree.map(write, self.pairs, pairs),
+            write(self.target, target),
+            write(self.known, known),
+            self.count + given.astype(jnp.int32).sum(),
+        )
+
+
+def draw(pool: Replay, key: PRNGKeyArray, n: int, length: int) -> Segments:
+    """`n` segments from a pool of transitions, uniformly; whole ones before those that their episode cut short."""
+    window, within = pool.windows(*pool.places(key, (4 * n,), length), length)
+    whole = jnp.argsort(~within.all(-1), stable=True)[:n]
+    take = lambda tree: jax.tree.map(lambda x: x[whole], tree)
+    return Segments(take(window), take(within))
+
+
+def rows(tree: Any, index: Any) -> Any:
+    """Some of the pairs, segments or comparisons, by index."""
+    return jax.tree.map(lambda x: x[index], tree)

@@ -1,0 +1,141 @@
+"""Asking a teacher while an agent trains: between chunks, a session of questions, then a lesson for the reward.
+
+Sessions lie at iterations fixed beforehand, so that a resumed run asks what the uninterrupted one would have asked. By
+the share t of the asking time that has gone, √t of the budget has been asked: a reward that knows nothing yet
+needs answers most, as in Christiano et al. 2017 (1706.03741, section 2.2.4).
+"""
+
+import math
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from operant.core import Intent
+from operant.data.segments import Pairs
+from operant.errors import SpecError
+from operant.loops.iteration import TrainState
+from operant.loops.spread import compiler_options, over_seeds, place
+from operant.math import random
+from operant.rewards.preferences import AbstractPreferences
+from operant.teachers import TARGET, AbstractTeacher, Answer
+
+
+class Questions(eqx.Module):
+    """How much a teacher is asked, and when."""
+
+    budget: int = 500
+    """Pairs asked about, for each seed."""
+    at_once: int = 20
+    """Pairs in a session."""
+    until: float = 0.75
+    """Share of the training within which they are asked."""
+
+    def __check_init__(self) -> None:
+        for name in ("budget", "at_once"):
+            if getattr(self, name) < 1:
+                raise SpecError(f"expected Questions.{name} ≥ 1; got {getattr(self, name)}. Raise it.")
+        if not 0.0 < self.until <= 1.0:
+            raise SpecError(f"expected Questions.until in (0, 1]; got {self.until:g}. Use 1 to ask to the end.")
+
+    def sessions(self, iterations: int, window: int) -> list[int]:
+        """After which iterations to ask: whole windows of the record, in order, as many as the budget needs.
+
+        >>> Questions(budget=40, at_once=10, until=1.0).sessions(160, 5)
+        [10, 40, 90, 160]
+        """
+        count = math.ceil(self.budget / self.at_once)
+        last = int(self.until * iterations) // window
+        if last < count:
+            raise SpecError(
+                f"expected at least {count} windows of {window} iterations to ask {self.budget} questions, "
+                f"{self.at_once} at once; the first {self.until:.0%} of {iterations} iterations has {last}. Raise "
+                "at_once or steps, or ask less."
+            )
+        places: list[int] = []
+        for k in range(count):
+            wished = round(last * ((k + 1) / count) ** 2)
+            places.append(max(wished, places[-1] + 1 if places else 1))
+        return [p * window for p in places]
+
+
+class Teaching(eqx.Module):
+    """Who is asked, and how much."""
+
+    teacher: AbstractTeacher
+    questions: Questions
+
+
+class Asking:
+    """What `train` does between chunks where the reward learns from a teacher."""
+
+    def __init__(self, intent: Intent, teaching: Teaching, keys: list[PRNGKeyArray], iterations: int, window: int):
+        if not isinstance(intent.reward, AbstractPreferences):
+            raise SpecError(
+                f"expected a reward that learns from comparisons, such as BradleyTerry, for a teacher to teach; got "
+                f"{type(intent.reward).__name__}. Leave out teacher, or change the intent's reward."
+            )
+        self.intent, self.reward = intent, intent.reward
+        self.teacher, self.questions = teaching.teacher, teaching.questions
+        self.members = len(keys)
+        self.keys = [random.children(random.unrolled(key), 6)[5] for key in keys]  # the engine uses the first five
+        self.sessions = self.questions.sessions(iterations, window)
+        inner = (lambda s: s.reward.reward) if intent.constraints else (lambda s: s.reward)
+        self._state_of, self._compiled = inner, None
+
+    def until_next(self, done: int) -> int | None:
+        """Iterations to the next session; None: there is none left."""
+        left = [at - done for at in self.sessions if at > done]
+        return left[0] if left else None
+
+    def after(self, states: TrainState, done: int) -> TrainState:
+        """The states after the session that lies at iteration `done`, if one does."""
+        if done not in self.sessions:
+            return states
+        number = self.sessions.index(done)
+        if self._compiled is None:
+            self._compiled = self._compile(states)
+        propose, teach = self._compiled
+        keys = [random.children(random.child(key, number), 3) for key in self.keys]
+        stacked = [place(random.stack([k[i] for k in keys]), self.members) for i in range(2)]
+        pairs = jax.tree.map(np.asarray, propose(self._state_of(states), states.truth, stacked[0]))
+        n = min(self.questions.at_once, self.questions.budget - number * self.questions.at_once)
+        answers = np.stack(
+            [self._ask(jax.tree.map(lambda x, i=i: x[i], pairs), keys[i][2]) for i in range(self.members)]
+        )
+        given = np.broadcast_to(np.arange(answers.shape[1]) < n, answers.shape)
+        lesson = place((pairs, TARGET[answers], given, answers != Answer.unsure), self.members)
+        return eqx.tree_at(self._state_of, states, teach(self._state_of(states), lesson, stacked[1]))
+
+    def _ask(self, pairs: Pairs, key: PRNGKeyArray) -> np.ndarray:
+        answers = np.asarray(self.teacher.label(pairs, key=key))
+        if answers.shape != (self.questions.at_once,) or not np.isin(answers, list(Answer)).all():
+            raise SpecError(
+                f"expected {type(self.teacher).__name__}.label to give {self.questions.at_once} answers, each one of "
+                f"{[a.value for a in Answer]}; got {answers.dtype} {answers.shape}. See operant.teachers.Answer."
+            )
+        return answers
+
+    def _compile(self, states: TrainState) -> tuple[Any, Any]:
+        truth, n = self.intent.truth, self.questions.at_once
+
+        def propose(tree: Any, _: Any) -> Pairs:
+            state, truth_state, key = tree
+            pairs = self.reward.propose(state, n, key=key)
+            if truth is None:
+                return pairs
+            judged = lambda p: tuple(truth(truth_state, side.steps) for side in (p.left, p.right))
+            return eqx.tree_at(lambda p: (p.left.steps.reward, p.right.steps.reward), pairs, judged(pairs))
+
+        def teach(tree: Any, _: Any) -> Any:
+            state, (pairs, target, given, known), key = tree
+            return self.reward.teach(state, pairs, target, given, known, key=key)[0]
+
+        spread_propose, spread_teach = over_seeds(propose, self.members), over_seeds(teach, self.members)
+        options = compiler_options()
+        return (
+            jax.jit(lambda *tree: spread_propose(tree, ()), compiler_options=options),
+            jax.jit(lambda *tree: spread_teach(tree, ()), donate_argnums=(0,), compiler_options=options),
+        )

@@ -1,0 +1,304 @@
+"""A reward from comparisons: segments are better the more reward they sum to, by the model of Bradley and Terry.
+
+    P(right better) = (1 − ε) σ(Σ_right r̂ − Σ_left r̂) + ε/2
+
+Each member of an ensemble fits it by cross-entropy, on minibatches of its own from the answers so far. The reward is
+the members' mean, standardised over what has been compared. One answer in `hold_out` is never learned from: how often
+the members' mean agrees with those is `preferences/agreement`.
+
+Until the first answer the reward is `before`, which asks for variety: an agent that has not moved shows nothing.
+
+Reference: Christiano, Leike, Brown, Martic, Legg, Amodei 2017, Deep Reinforcement Learning from Human Preferences,
+1706.03741 (ensemble, ε, hold-out, standardising); Lee, Smith, Abbeel 2021, PEBBLE, 2106.05091 (tanh at the end,
+unsupervised start).
+Deviations from the paper: weight decay is fixed, not adapted to keep the held-out loss between 1.1 and 1.5 of the
+training loss; members differ by their initial weights and minibatches, not by bootstrapped sets; the network starts
+again from where it was, as the paper's does, for `steps` gradient steps after each round of answers.
+
+>>> from operant.core import Box, Discrete
+>>> reward = BradleyTerry(hidden=(8,), members=2, segment=4, capacity=8, pool=32)
+>>> spec = EnvSpec(Box((3,)), Discrete(2), 100)
+>>> state = reward.init(spec, key=jax.random.key(0))
+>>> pairs = reward.propose(state, 2, key=jax.random.key(1))
+>>> yes = jnp.ones(2, bool)
+>>> state, metrics = reward.teach(state, pairs, jnp.ones(2), yes, yes, key=jax.random.key(2))
+>>> int(metrics["preferences/answers"])
+2
+"""
+
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from operant import nn
+from operant.core import AbstractReward, Action, Card, EnvSpec, Metrics, Obs, RewardState, Space, Transition
+from operant.data.replay import Replay
+from operant.data.segments import Comparisons, Pairs, Segments, draw, rows
+from operant.errors import SpecError
+from operant.rewards.bonuses.state_entropy import StateEntropy
+from operant.rewards.preferences import AbstractPreferences
+from operant.rewards.queries import AbstractQuery
+from operant.rewards.queries.disagreement import Disagreement
+
+NAMES = ("preferences/answers", "preferences/loss", "preferences/agreement")
+
+
+class RewardNetwork(eqx.Module):
+    """r̂(s, a) ∈ [−1, 1]."""
+
+    encoder: nn.Encoder
+    body: nn.MLP
+    action: Space = eqx.field(static=True)
+
+    def features(self, obs: Obs, action: Action) -> Float[Array, " d"]:
+        return jnp.concatenate([self.encoder(obs), nn.action_features(self.action, action)])
+
+    def __call__(self, obs: Obs, action: Action) -> Float[Array, ""]:
+        return jnp.tanh(self.body(self.features(obs, action))[0])
+
+
+class BradleyTerryState(eqx.Module):
+    """What has been seen, answered and learned."""
+
+    networks: RewardNetwork
+    """Stacked: (members, …)."""
+    adam: optax.OptState
+    """(members, …), each of one vector."""
+    normaliser: nn.Normaliser
+    """Of observations, over what has been compared."""
+    mean: Float[Array, ""]
+    """Of r̂, over what has been compared."""
+    deviation: Float[Array, ""]
+    pool: Replay
+    """Recent behaviour, to ask about."""
+    comparisons: Comparisons
+    before: RewardState
+    """Of the reward that stands in until the first answer."""
+    found: Metrics
+    """Of the last lesson."""
+
+
+class BradleyTerry(AbstractPreferences):
+    """An ensemble's reward, learned from which of two segments was better (see the module's docstring)."""
+
+    members: int = 3
+    """Networks in the ensemble."""
+    hidden: tuple[int, ...] = (64, 64)
+    """Units of each hidden layer."""
+    activation: nn.Activation = "silu"
+    """Between the layers."""
+    segment: int = 50
+    """Steps of each segment that is compared."""
+    query: AbstractQuery = Disagreement()
+    """Which pairs to ask about."""
+    before: AbstractReward = StateEntropy()
+    """The reward until the first answer: unsupervised, so that there is something to compare."""
+    lr: float = 1e-3
+    """Adam's step size."""
+    decay: float = 1e-4
+    """Weight decay (share of each weight, for each unit of step size)."""
+    batch: int = 32
+    """Comparisons a gradient step."""
+    steps: int = 50
+    """Gradient steps after each round of answers."""
+    slip: float = 0.1
+    """ε: share of answers taken to be given at random."""
+    hold_out: int = 10
+    """One answer in so many is kept to measure agreement."""
+    capacity: int = 1000
+    """Answers held; later ones replace the oldest."""
+    pool: int = 20_000
+    """Transitions of recent behaviour that pairs are drawn from."""
+
+    card: ClassVar[Card] = Card(
+        "Christiano et al. 2017, Deep Reinforcement Learning from Human Preferences",
+        "1706.03741",
+        "preference-learning",
+        ("env",),
+    )
+
+    def __check_init__(self) -> None:
+        for name in ("members", "segment", "batch", "steps", "capacity", "pool"):
+            if getattr(self, name) < 1:
+                raise SpecError(f"expected BradleyTerry.{name} ≥ 1; got {getattr(self, name)}. Raise it.")
+        if self.hold_out < 2:
+            raise SpecError(f"expected BradleyTerry.hold_out ≥ 2; got {self.hold_out}. At 1 nothing is learned from.")
+        if not 0.0 <= self.slip < 1.0:
+            raise SpecError(f"expected BradleyTerry.slip in [0, 1); got {self.slip:g}. Use 0.1, the published value.")
+
+    # --- as a reward ---
+
+    def init(self, spec: EnvSpec, *, key: PRNGKeyArray) -> BradleyTerryState:
+        if self.pool < 2 * self.segment * spec.num_envs:
+            raise SpecError(
+                f"expected BradleyTerry.pool ≥ 2 × segment × environments = {2 * self.segment * spec.num_envs}; got "
+                f"{self.pool}. Raise pool, or compare shorter segments."
+            )
+        rng = nn.generator(key)
+        each = [self._network(rng, spec) for _ in range(self.members)]
+        networks = jax.tree.map(lambda *x: jax.device_put(np.stack([np.asarray(y) for y in x])), *each)
+        adam = nn.zeros_init(self._optimiser(), nn.flat_size(each[0]))
+        number = lambda x: jax.device_put(np.asarray(x, np.float32))
+        return BradleyTerryState(
+            networks,
+            jax.tree.map(lambda x: np.stack([x] * self.members), adam),
+            nn.Normaliser.init(spec.obs),
+            number(0.0),
+            number(1.0),
+            Replay.init(spec, self.pool),
+            Comparisons.init(spec, self.capacity, self.segment),
+            self.before.init(spec, key=jax.random.fold_in(key, 1)),
+            {name: number(0.0) for name in NAMES},
+        )
+
+    def __call__(self, state: BradleyTerryState, batch: Transition) -> Float[Array, "*B"]:
+        def learned(_: Any) -> Array:
+            value = self._members(state.networks, state.normaliser, batch).mean(0)
+            return (value - state.mean) / state.deviation
+
+        return jax.lax.cond(state.comparisons.count > 0, learned, lambda _: self.before(state.before, batch), ())
+
+    def update(
+        self, state: BradleyTerryState, batch: Transition, *, key: PRNGKeyArray
+    ) -> tuple[BradleyTerryState, Metrics]:
+        """Remember what the agent did. Logs what the last lesson found."""
+        before, metrics = self.before.update(state.before, batch, key=key)
+        new = eqx.tree_at(lambda s: (s.pool, s.before), state, (state.pool.insert(batch), before))
+        return new, metrics | state.found
+
+    # --- as a pupil ---
+
+    def propose(self, state: BradleyTerryState, n: int, *, key: PRNGKeyArray) -> Pairs:
+        draw_key, choose_key = jax.random.split(key)
+        m = n * self.query.candidates
+        both = draw(state.pool, draw_key, 2 * m, self.segment)
+        pairs = Pairs(rows(both, slice(None, m)), rows(both, slice(m, None)))
+        return rows(pairs, self.choose(state, pairs, n, key=choose_key))
+
+    def choose(self, state: BradleyTerryState, pairs: Pairs, n: int, *, key: PRNGKeyArray) -> Int[Array, " n"]:
+        belief = jax.nn.sigmoid(self._margin(state.networks, state.normaliser, pairs))
+        return self.query.choose(belief, self._features(state, pairs), n, key=key)
+
+    def teach(
+        self,
+        state: BradleyTerryState,
+        pairs: Pairs,
+        target: Float[Array, " n"],
+        given: Bool[Array, " n"],
+        known: Bool[Array, " n"],
+        *,
+        key: PRNGKeyArray,
+    ) -> tuple[BradleyTerryState, Metrics]:
+        comparisons = state.comparisons.insert(pairs, target, given, known)
+        normaliser = state.normaliser
+        for side in (pairs.left, pairs.right):
+            normaliser = normaliser.update(side.steps.obs, (side.mask & given[:, None]).astype(jnp.float32))
+        place = jnp.arange(self.capacity)
+        held = place % self.hold_out == self.hold_out - 1
+        train, test = comparisons.known & ~held, comparisons.known & held
+        networks, adam, loss = self._fit(state.networks, state.adam, normaliser, comparisons, train, key)
+        margin = self._margin(networks, normaliser, comparisons.pairs).mean(0)
+        decided = test & (comparisons.target != 0.5)
+        right = ((margin > 0) == (comparisons.target > 0.5)) & decided
+        mean, deviation = self._spread(networks, normaliser, comparisons)
+        metrics = dict(zip(NAMES, (comparisons.count, loss, _share(right.sum(), decided.sum())), strict=True))
+        metrics = {name: jnp.asarray(x, jnp.float32) for name, x in metrics.items()}
+        new = BradleyTerryState(
+            networks, adam, normaliser, mean, deviation, state.pool, comparisons, state.before, metrics
+        )
+        return new, metrics
+
+    # --- pieces ---
+
+    def _network(self, rng: np.random.Generator, spec: EnvSpec) -> RewardNetwork:
+        encoder = nn.encoder(rng, spec.obs)
+        sizes = (encoder.size + nn.action_size(spec.action), *self.hidden, 1)
+        return RewardNetwork(encoder, nn.mlp(rng, sizes, activation=self.activation), spec.action)
+
+    def _optimiser(self) -> optax.GradientTransformation:
+        return optax.chain(optax.scale_by_adam(), optax.add_decayed_weights(self.decay))
+
+    def _members(self, networks: RewardNetwork, normaliser: nn.Normaliser, batch: Transition) -> Float[Array, "..."]:
+        """r̂ (members, *B) of each member, for transitions of any leading axes *B."""
+        shape = batch.terminated.shape
+        flat = lambda tree: jax.tree.map(lambda x: x.reshape(-1, *x.shape[len(shape) :]), tree)
+        obs, action = jax.vmap(normaliser)(flat(batch.obs)), flat(batch.action)
+        out = jax.vmap(lambda net: jax.vmap(net)(obs, action))(networks)
+        return out.reshape(out.shape[0], *shape)
+
+    def _margin(self, networks: RewardNetwork, normaliser: nn.Normaliser, pairs: Pairs) -> Float[Array, "members n"]:
+        """Σ_right r̂ − Σ_left r̂ of each member."""
+        total = lambda s: jnp.where(s.mask[None], self._members(networks, normaliser, s.steps), 0.0).sum(-1)
+        return total(pairs.right) - total(pairs.left)
+
+    def _fit(
+        self, networks: RewardNetwork, adam: Any, normaliser: nn.Normaliser, comparisons: Comparisons,
+        train: Bool[Array, " C"], key: PRNGKeyArray,
+    ) -> tuple[RewardNetwork, Any, Float[Array, ""]]:  # fmt: skip
+        """`steps` gradient steps of every member, each on minibatches of its own; none where nothing was answered."""
+        shape = (self.steps, self.members, self.batch)
+        order = jnp.cumsum(train.astype(jnp.int32))
+        u = jax.random.uniform(key, shape)
+        index = jnp.searchsorted(order, (u * order[-1]).astype(jnp.int32), side="right").reshape(shape)
+        flat, unflatten = _flatten_members(networks)
+        optimiser = self._optimiser()
+
+        def step(carry: Any, index: Array) -> tuple[Any, Array]:
+            flat, adam = carry
+
+            def loss(vector: Array, i: Array) -> Array:
+                one = jax.tree.map(lambda x: x[None], unflatten(vector))
+                margin = self._margin(one, normaliser, rows(comparisons.pairs, i))[0]
+                p = (1 - self.slip) * jax.nn.sigmoid(margin) + 0.5 * self.slip
+                t = comparisons.target[i]
+                return -(t * jnp.log(p) + (1 - t) * jnp.log1p(-p)).mean()
+
+            value, gradient = jax.vmap(jax.value_and_grad(loss))(flat, index)
+            direction, adam = jax.vmap(optimiser.update)(gradient, adam, flat)
+            return (flat - self.lr * direction, adam), value.mean()
+
+        def learn(carry: Any) -> tuple[Any, Array]:
+            carry, losses = jax.lax.scan(step, carry, index)
+            return carry, losses[-(self.steps // 4 + 1) :].mean()
+
+        (flat, adam), loss = jax.lax.cond(order[-1] > 0, learn, lambda c: (c, jnp.zeros(())), (flat, adam))
+        return jax.vmap(unflatten)(flat), adam, loss
+
+    def _features(self, state: BradleyTerryState, pairs: Pairs) -> Float[Array, "n d"]:
+        """Where a pair lies: the mean standardised features of its segments, side by side."""
+        first = jax.tree.map(lambda x: x[0], state.networks)
+
+        def one(s: Segments) -> Array:
+            each = lambda o, a: first.features(state.normaliser(o), a)
+            values = jax.vmap(jax.vmap(each))(s.steps.obs, s.steps.action)
+            weight = s.mask[..., None] / jnp.maximum(s.mask.sum(-1), 1)[:, None, None]
+            return (values * weight).sum(1)
+
+        return jnp.concatenate([one(pairs.left), one(pairs.right)], axis=1)
+
+    def _spread(
+        self, networks: RewardNetwork, normaliser: nn.Normaliser, comparisons: Comparisons
+    ) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        """Mean and standard deviation of r̂ over everything compared; 0 and 1 before anything was."""
+        sides = (comparisons.pairs.left, comparisons.pairs.right)
+        value = jnp.stack([self._members(networks, normaliser, s.steps).mean(0) for s in sides])
+        weight = jnp.stack([s.mask & comparisons.known[:, None] for s in sides]).astype(jnp.float32)
+        total = weight.sum()
+        mean = _share((weight * value).sum(), total)
+        variance = _share((weight * jnp.square(value - mean)).sum(), total)
+        return mean, jnp.where(total > 0, jnp.sqrt(variance + 1e-6), 1.0)
+
+
+def _share(part: Array, whole: Array) -> Float[Array, ""]:
+    return jnp.where(whole > 0, part / jnp.maximum(whole, 1), 0.0)
+
+
+def _flatten_members(networks: RewardNetwork) -> tuple[Float[Array, "members p"], Any]:
+    """Each member as one vector, and the way back for one."""
+    _, unflatten = nn.flatten(jax.tree.map(lambda x: x[0], networks))
+    return jax.vmap(lambda net: nn.flatten(net)[0])(networks), unflatten

@@ -1,0 +1,42 @@
+"""Who answers which of two segments is better: an oracle, one that errs as people do, a person, a stored record.
+
+A teacher sees pairs whose `steps.reward` is what it judges by: the environment's own reward, or the intent's `truth`.
+"""
+
+import abc
+import enum
+
+import equinox as eqx
+import numpy as np
+from jaxtyping import Int, PRNGKeyArray
+
+from operant.data.segments import Pairs
+
+
+class Answer(enum.IntEnum):
+    """What can be said of a pair."""
+
+    left = 0
+    right = 1
+    tie = 2
+    """Both are as good."""
+    unsure = 3
+    """Cannot tell: nothing is learned from it."""
+
+
+TARGET = np.array([0.0, 1.0, 0.5, 0.5], np.float32)
+"""Probability that the right one is better, by answer."""
+
+
+class AbstractTeacher(eqx.Module):
+    """Answers about pairs."""
+
+    @abc.abstractmethod
+    def label(self, pairs: Pairs, *, key: PRNGKeyArray) -> Int[np.ndarray, " n"]:
+        """An `Answer` for each of the n pairs (NumPy leaves)."""
+
+
+from operant.teachers.oracle import Oracle  # noqa: E402
+from operant.teachers.stochastic import Stochastic  # noqa: E402
+
+__all__ = ["TARGET", "AbstractTeacher", "Answer", "Oracle", "Stochastic"]

@@ -1,0 +1,64 @@
+"""Segments keep to their episodes; comparisons keep what was given, oldest overwritten first."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from operant.core import Box, Discrete, EnvSpec, Transition
+from operant.data.replay import Replay
+from operant.data.segments import Comparisons, Pairs, Segments, draw, rows
+from operant.errors import SpecError
+
+SPEC = EnvSpec(Box((1,)), Discrete(2), 100, num_envs=2)
+
+
+def pool(steps: int, ends: list[int]) -> Replay:
+    """Observation = time, the same in both environments; episodes end after the steps named."""
+    t = jnp.broadcast_to(jnp.arange(steps, dtype=jnp.float32)[:, None, None], (steps, 2, 1))
+    done = jnp.zeros((steps, 2), bool).at[jnp.asarray(ends, int)].set(True)
+    batch = Transition(t, jnp.zeros((steps, 2), int), t[..., 0], done, jnp.zeros_like(done), t + 1, {})
+    return Replay.init(SPEC, 2 * steps).insert(batch)
+
+
+def test_segments_are_consecutive_and_whole_where_they_can_be():
+    found = draw(pool(40, [19]), jax.random.key(0), 30, 8)
+    assert np.asarray(found.mask).all()
+    time = np.asarray(found.steps.obs)[..., 0]
+    assert (np.diff(time, axis=1) == 1).all()
+    assert not ((time[:, 0] <= 19) & (time[:, -1] > 19)).any()  # none runs over the end of an episode
+
+
+def test_segments_of_short_episodes_are_cut_and_masked():
+    found = draw(pool(40, list(range(2, 40, 3))), jax.random.key(0), 10, 8)
+    mask = np.asarray(found.mask)
+    assert (mask.sum(1) <= 3).all() and mask[:, 0].all()
+    np.testing.assert_array_equal(found.sum(jnp.ones(mask.shape)), mask.sum(1))
+
+
+def pairs(value: float, n: int) -> Pairs:
+    room = Comparisons.init(SPEC, n, 3).pairs
+    return jax.tree.map(lambda x: jnp.full(x.shape, value).astype(x.dtype), room)
+
+
+def test_what_is_not_given_is_not_kept_and_the_oldest_make_room():
+    held = Comparisons.init(SPEC, 4, 3)
+    yes = jnp.ones(3, bool)
+    held = held.insert(pairs(1.0, 3), jnp.array([0.0, 0.5, 1.0]), jnp.array([True, False, True]), yes)
+    assert int(held.count) == 2 and held.known.tolist() == [True, True, False, False]
+    assert held.target.tolist() == [0.0, 1.0, 0.0, 0.0]
+    held = held.insert(pairs(2.0, 3), jnp.full(3, 0.5), yes, jnp.array([True, False, True]))
+    assert int(held.count) == 5 and held.target.tolist() == [0.5, 1.0, 0.5, 0.5]
+    assert held.known.tolist() == [True, True, True, False]
+    assert np.asarray(held.pairs.left.steps.obs)[:, 0, 0].tolist() == [2.0, 1.0, 2.0, 2.0]
+
+
+def test_rows_picks_throughout():
+    some = rows(pairs(1.0, 5), jnp.array([3, 1]))
+    assert isinstance(some.left, Segments) and some.right.mask.shape == (2, 3)
+
+
+@pytest.mark.parametrize(("capacity", "length", "word"), [(0, 3, "capacity ≥ 1"), (3, 0, "length ≥ 1")])
+def test_no_room_is_refused(capacity, length, word):
+    with pytest.raises(SpecError, match=f"expected {word}"):
+        Comparisons.init(SPEC, capacity, length)

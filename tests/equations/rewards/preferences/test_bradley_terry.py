@@ -1,0 +1,144 @@
+"""Bradley–Terry against a hand-made loss, and against a reward that only comparisons tell of."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from operant.core import Box, Discrete, EnvSpec, Transition
+from operant.data.segments import Pairs, Segments
+from operant.errors import SpecError
+from operant.rewards.preferences.bradley_terry import BradleyTerry
+from operant.rewards.queries import Coverage, Disagreement, Entropy, Information, Uniform
+from operant.testing import check_reward, small_spec
+
+SPEC = EnvSpec(Box((2,)), Discrete(2), 100, num_envs=4)
+SMALL = BradleyTerry(hidden=(32,), members=2, segment=6, capacity=256, pool=400, batch=32, steps=60, lr=3e-3)
+
+
+def segments(rng: np.random.Generator, n: int) -> Segments:
+    obs = jnp.asarray(rng.normal(size=(n, 6, 2)), jnp.float32)
+    no = jnp.zeros((n, 6), bool)
+    return Segments(Transition(obs, no.astype(int), jnp.full((n, 6), jnp.nan), no, no, obs, {}), ~no)
+
+
+def truth(s: Segments) -> np.ndarray:
+    """The second number, less half the first one's size."""
+    obs = np.asarray(s.steps.obs)
+    return np.where(s.mask, obs[..., 1] - 0.5 * np.abs(obs[..., 0]), 0.0).sum(-1)
+
+
+def taught(reward: BradleyTerry, rounds: int = 8, n: int = 32):
+    rng = np.random.default_rng(0)
+    state = reward.init(SPEC, key=jax.random.key(0))
+    teach = jax.jit(lambda s, p, t, g, k: reward.teach(s, p, t, g, g, key=k))
+    metrics = {}
+    for i in range(rounds):
+        pairs = Pairs(segments(rng, n), segments(rng, n))
+        target = jnp.asarray(truth(pairs.right) > truth(pairs.left), jnp.float32)
+        state, metrics = teach(state, pairs, target, jnp.ones(n, bool), jax.random.key(i))
+    return state, metrics
+
+
+def test_contracts():
+    check_reward(BradleyTerry(segment=2, pool=64, capacity=8, hidden=(8,)), small_spec())
+
+
+def test_it_learns_what_comparisons_say():
+    state, metrics = taught(SMALL)
+    fresh = segments(np.random.default_rng(1), 200)
+    learned = np.where(fresh.mask, SMALL(state, fresh.steps), 0.0).sum(-1)
+    assert np.corrcoef(learned, truth(fresh))[0, 1] > 0.9
+    assert metrics["preferences/answers"] == 256 and metrics["preferences/agreement"] > 0.8
+
+
+def test_it_is_standardised_over_what_was_compared():
+    state, _ = taught(SMALL)
+    sides = (state.comparisons.pairs.left, state.comparisons.pairs.right)
+    value = np.stack([SMALL(state, s.steps) for s in sides])
+    assert abs(value.mean()) < 1e-3 and abs(value.std() - 1) < 1e-2
+
+
+def test_one_answer_in_ten_is_never_learned_from():
+    """Turning the held-out answers round changes what is measured and nothing that is learned."""
+    rng = np.random.default_rng(0)
+    pairs = Pairs(segments(rng, 40), segments(rng, 40))
+    target = jnp.asarray(truth(pairs.right) > truth(pairs.left), jnp.float32)
+    held = jnp.arange(40) % 10 == 9
+    yes = jnp.ones(40, bool)
+    state = SMALL.init(SPEC, key=jax.random.key(0))
+    teach = lambda t: SMALL.teach(state, pairs, t, yes, yes, key=jax.random.key(1))
+    (a, found), (b, turned) = teach(target), teach(jnp.where(held, 1 - target, target))
+    for x, y in zip(jax.tree.leaves(a.networks), jax.tree.leaves(b.networks), strict=True):
+        np.testing.assert_array_equal(x, y)
+    np.testing.assert_allclose(found["preferences/agreement"], 1 - turned["preferences/agreement"])
+
+
+def test_its_loss_is_the_cross_entropy_of_the_slipping_logistic():
+    reward = BradleyTerry(members=1, segment=6, capacity=10, pool=400, steps=1, batch=64, lr=0.0, slip=0.2)
+    rng = np.random.default_rng(0)
+    pairs = Pairs(segments(rng, 1), segments(rng, 1))
+    yes = jnp.ones(1, bool)
+    state = reward.init(SPEC, key=jax.random.key(0))
+    new, metrics = reward.teach(state, pairs, jnp.ones(1), yes, yes, key=jax.random.key(1))
+    network = jax.tree.map(lambda x: x[0], new.networks)
+    total = lambda s: sum(float(network(new.normaliser(o), a)) for o, a in zip(s.steps.obs[0], s.steps.action[0]))  # noqa: B905
+    p = 1 / (1 + np.exp(total(pairs.left) - total(pairs.right)))
+    np.testing.assert_allclose(metrics["preferences/loss"], -np.log(0.8 * p + 0.1), rtol=1e-4)
+
+
+def test_answers_that_say_nothing_teach_nothing():
+    rng = np.random.default_rng(0)
+    pairs = Pairs(segments(rng, 4), segments(rng, 4))
+    state = SMALL.init(SPEC, key=jax.random.key(0))
+    yes, no = jnp.ones(4, bool), jnp.zeros(4, bool)
+    new, metrics = SMALL.teach(state, pairs, jnp.full(4, 0.5), yes, no, key=jax.random.key(1))
+    assert metrics["preferences/answers"] == 4
+    for x, y in zip(jax.tree.leaves(new.networks), jax.tree.leaves(state.networks), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def test_before_the_first_answer_it_is_the_reward_that_stands_in():
+    state = SMALL.init(SPEC, key=jax.random.key(0))
+    rng = np.random.default_rng(0)
+    rollout = segments(rng, 6).steps
+    rollout = jax.tree.map(lambda x: jnp.moveaxis(x, 0, 1)[:, :4], rollout)
+    state, _ = SMALL.update(state, rollout, key=jax.random.key(0))
+    np.testing.assert_allclose(SMALL(state, rollout), SMALL.before(state.before, rollout), rtol=1e-5)
+    assert float(SMALL(state, rollout).std()) > 0
+
+
+@pytest.mark.parametrize("query", [Uniform(), Disagreement(), Entropy(), Information(), Coverage()])
+def test_it_proposes_different_pairs_of_what_was_done(query):
+    import equinox as eqx
+
+    reward = eqx.tree_at(lambda r: r.query, SMALL, query)
+    state = reward.init(SPEC, key=jax.random.key(0))
+    rng = np.random.default_rng(0)
+    obs = jnp.asarray(rng.normal(size=(60, 4, 2)), jnp.float32)
+    no = jnp.zeros((60, 4), bool)
+    state, _ = reward.update(
+        state, Transition(obs, no.astype(int), no.astype(float), no, no, obs, {}), key=jax.random.key(0)
+    )
+    pairs = reward.propose(state, 5, key=jax.random.key(1))
+    shown = {float(x) for x in obs.ravel()}
+    assert {float(x) for x in pairs.left.steps.obs.ravel()} <= shown
+    assert len({tuple(np.asarray(x).ravel()) for x in pairs.left.steps.obs}) == 5
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"members": 0}, "members ≥ 1"),
+        ({"hold_out": 1}, "hold_out ≥ 2"),
+        ({"slip": 1.0}, r"slip in \[0, 1\)"),
+    ],
+)
+def test_impossible_settings_are_refused(fields, words):
+    with pytest.raises(SpecError, match=f"expected BradleyTerry.{words}"):
+        BradleyTerry(**fields)
+
+
+def test_a_pool_too_small_for_segments_is_refused():
+    with pytest.raises(SpecError, match=r"expected BradleyTerry.pool ≥ 2 × segment × environments = 400; got 100"):
+        BradleyTerry(pool=100).init(SPEC, key=jax.random.key(0))
