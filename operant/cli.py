@@ -44,6 +44,14 @@ def train(argv: Sequence[str]) -> int:
     return study_run.run(asked, runs=Path("runs"))
 
 
+def teach(argv: Sequence[str]) -> int:
+    """Teach an agent by choosing between clips: opens a page on this machine, and trains while you answer."""
+    asked, page = _parse_teach(list(argv))
+    from operant import study_run
+
+    return study_run.run(asked, runs=Path("runs"), page=page)
+
+
 def evaluate(
     run: RunFolder,
     episodes: Annotated[int, arg(help="Greedy episodes of each seed.")] = 100,
@@ -92,11 +100,28 @@ def report(run: RunFolder) -> int:
     return 0
 
 
-def resume(run: RunFolder) -> int:
+def resume(
+    run: RunFolder,
+    host: Annotated[str, arg(help="Where people teach: the address their page is served at.")] = "127.0.0.1",
+    port: Annotated[int, arg(help="Where people teach: its port; 0: any that is free.")] = 0,
+) -> int:
     """Go on with a run that was stopped, to the result it would have had."""
     from operant import study_run
+    from operant.teach import Page
 
-    return study_run.resume(run)
+    return study_run.resume(run, page=Page(host, port))
+
+
+def labels(
+    action: Annotated[Positional[Literal["export", "import", "stats"]], arg(metavar="export|import|stats")],
+    run: RunFolder,
+    folder: Annotated[Path, arg(help="Where answers are exported to, or imported from.")] = Path("labels"),
+    labels: Annotated[str, arg(help="The store, where it is not labels.db in the run's folder.")] = "",
+) -> int:
+    """Export, import or count the answers that people gave to a run."""
+    from operant import teach as teaching
+
+    return teaching.labels(action, run, folder, labels)
 
 
 def methods(
@@ -126,7 +151,10 @@ def doctor(json: Annotated[bool, arg(help="As JSON.")] = False) -> int:
     return 0
 
 
-COMMANDS = {f.__name__: f for f in (run, train, evaluate, audit, export, report, resume, methods, reproduce, doctor)}
+COMMANDS = {
+    f.__name__: f
+    for f in (run, train, teach, evaluate, audit, export, report, resume, labels, methods, reproduce, doctor)
+}
 ABOUT = "Teach agents behaviour from what you mean, and check that they learned it."
 
 
@@ -162,16 +190,21 @@ def _dispatch(argv: list[str]) -> int:
 
         print(f"operant {operant.__version__}")
         return 0
-    if argv and argv[0] == "train":
-        return train(argv[1:])
+    if argv and argv[0] in ("train", "teach"):
+        return {"train": train, "teach": teach}[argv[0]](argv[1:])
     if argv and not argv[0].startswith("-") and argv[0] not in COMMANDS:
         raise SpecError(f"operant has no command {argv[0]!r}; {nearest(argv[0], COMMANDS)}")
-    listed = COMMANDS | {"train": _train_listed}
+    listed = COMMANDS | {"train": _train_listed, "teach": _teach_listed}
     return tyro.extras.subcommand_cli_from_dict(listed, prog="operant", description=ABOUT, args=argv or ["--help"])
 
 
 def _train_listed() -> int:
     """Train a learner on an environment's own reward: operant train ENV --learner ppo --steps 100000."""
+    return 0
+
+
+def _teach_listed() -> int:
+    """Teach an agent by choosing between clips, on a page on this machine: operant teach ENV."""
     return 0
 
 
@@ -223,14 +256,82 @@ _TRAIN = [
 ]
 
 
-def _chosen(argv: list[str]) -> str:
-    """What `--learner` says."""
+def _parse_teach(argv: list[str]) -> Any:
+    """The study that the flags of `operant teach` describe, and where the page is served."""
+    from operant import config, study
+    from operant.core import AbstractLearner, Intent
+    from operant.loops.asking import Questions
+    from operant.rewards.preferences.bradley_terry import BradleyTerry
+    from operant.rewards.task import Task
+    from operant.teach import Page
+    from operant.teachers import AbstractTeacher, Person
+
+    classes = {
+        "learner": config.find(_chosen(argv), AbstractLearner, "--learner", any_case=True),
+        "teacher": config.find(_chosen(argv, "--teacher", "person"), AbstractTeacher, "--teacher", any_case=True),
+        "reward": BradleyTerry,
+        "questions": Questions,
+    }
+    flags = {name: _flags(cls) for name, cls in classes.items()}
+    fields = [
+        (f"{name}_fields", Annotated[kind, arg(name=name)], dataclasses.field(default_factory=kind))
+        for name, (kind, _) in flags.items()
+    ]
+    given = tyro.cli(
+        dataclasses.make_dataclass("Teach", [*_TEACH, *fields]),
+        prog="operant teach",
+        description=f"{teach.__doc__}\n\nFlags with a dot are fields of the learner, the teacher, the reward that is "
+        "learned, and the questions.",
+        args=argv,
+    )
+    made = {
+        name: config.from_plain(flags[name][1](getattr(given, f"{name}_fields")), cls, f"--{name}")
+        for name, cls in classes.items()
+    }
+    if given.labels:
+        if not isinstance(made["teacher"], Person):
+            raise SpecError(f"--labels: only people answer through a store; the teacher is {given.teacher}.")
+        made["teacher"] = dataclasses.replace(made["teacher"], labels=given.labels)
+    counts = {key: config.read(_value(getattr(given, key)), int, f"--{key}") for key in ("steps", "num_envs", "seed")}
+    people = isinstance(made["teacher"], Person)
+    asked = study.Study(
+        name=given.name or f"teach-{given.env}".lower().replace("/", "-").replace(":", "-"),
+        env=study.read_env(given.env, "ENV"),
+        intent=Intent(made["reward"], statement=given.statement, truth=None if people else Task()),
+        learner=made["learner"],
+        teacher=made["teacher"],
+        questions=made["questions"],
+        audits=study.default_audits(),
+        seeds=1 if people else 4,
+        **counts,
+    )
+    return asked, Page(given.host, given.port)
+
+
+_TEACH = [
+    ("env", Annotated[Positional[str], arg(metavar="ENV", help="An environment's id, such as Hopper-v5.")]),
+    ("teacher", Annotated[str, arg(metavar="NAME", help="Who answers: person, oracle or stochastic.")], "person"),
+    ("learner", Annotated[str, arg(metavar="NAME", help="The learner.")], "ppo"),
+    ("steps", Annotated[str, arg(metavar="INT", help="Environment steps.")], "300000"),
+    ("num_envs", Annotated[str, arg(metavar="INT", help="Environments stepped side by side.")], "16"),
+    ("seed", Annotated[str, arg(metavar="INT", help="The number that all randomness comes from.")], "0"),
+    ("name", Annotated[str, arg(metavar="TEXT", help="What the run's folder is called.")], ""),
+    ("statement", Annotated[str, arg(metavar="TEXT", help="What is meant, in words; the page shows it.")], ""),
+    ("labels", Annotated[str, arg(metavar="URL", help="Where answers are kept: a file, or postgresql://….")], ""),
+    ("host", Annotated[str, arg(metavar="TEXT", help="Where the page is served; others than this machine need the "
+                                "token that is then shown.")], "127.0.0.1"),
+    ("port", Annotated[int, arg(metavar="INT", help="Its port; 0: any that is free.")], 0),
+]  # fmt: skip
+
+
+def _chosen(argv: list[str], flag: str = "--learner", usual: str = "ppo") -> str:
+    """What a flag says."""
     for word, after in zip(argv, [*argv[1:], ""], strict=True):
-        if word == "--learner":
+        if word == flag:
             return after
-        if word.startswith("--learner="):
-            return word.removeprefix("--learner=")
-    return "ppo"
+        if word.startswith(f"{flag}="):
+            return word.removeprefix(f"{flag}=")
+    return usual
 
 
 def _flags(cls: type) -> tuple[type, Any]:

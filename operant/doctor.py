@@ -18,6 +18,9 @@ NOTES = {
     "parquet": "metrics as Parquet",
     "tensorboard": "TensorBoard event files",
     "wandb": "Weights & Biases",
+    "studio": "the page where people teach, and runs are watched",
+    "postgresql": "people's answers in PostgreSQL, for many labellers",
+    "minari": "answers exported beside a Minari dataset",
     "dev": "tests, docs, linters",
 }
 

@@ -23,6 +23,9 @@
     type = "PPO"
     lr = 1e-3
 
+A reward that learns from comparisons (`reward = "BradleyTerry"`) needs a `teacher` ("Oracle", "Stochastic", "Person"),
+and may say how much is asked in `[questions]`.
+
 It is the configuration of Equinox modules, nothing besides: reading builds the modules, writing reads their fields
 (`operant.config`). Reading a study imports the reward programs and classes that it names: read those of people you
 trust.
@@ -55,11 +58,13 @@ from operant.core import (
 )
 from operant.errors import SpecError, StoreError, nearest
 from operant.io.checkpoint import write_atomically
+from operant.loops.asking import Questions
 from operant.rewards.terms import Terms
+from operant.teachers import AbstractTeacher
 
 KEYS = (
     "name", "statement", "environment", "steps", "num_envs", "seeds", "seed", "eval_episodes", "audits",
-    "reward", "constraints", "truth", "learner",
+    "reward", "constraints", "truth", "learner", "teacher", "questions",
 )  # fmt: skip
 _COUNTS = ("steps", "num_envs", "seeds", "eval_episodes")
 _PROGRAM = re.compile(r"(?P<file>.+\.py):(?P<name>[A-Za-z_]\w*)")
@@ -89,6 +94,10 @@ class Study:
     """Independent repetitions."""
     seed: int = 0
     """The number that all randomness comes from."""
+    teacher: AbstractTeacher | None = None
+    """Who compares, where the reward learns from comparisons."""
+    questions: Questions | None = None
+    """How much the teacher is asked."""
     audits: tuple[AbstractAudit, ...] = ()
     """Questions asked of the result."""
     eval_episodes: int = 20
@@ -130,6 +139,9 @@ class Study:
         if self.intent.truth is not None:
             plain["truth"] = _plain_reward(self.intent.truth)
         plain["learner"] = config.to_plain(self.learner)
+        for name in ("teacher", "questions"):
+            if (module := getattr(self, name)) is not None:
+                plain[name] = config.to_plain(module)
         return {key: x for key, x in plain.items() if x not in ("", [], {})}
 
     def dumps(self) -> str:
@@ -249,10 +261,16 @@ def from_plain(plain: Mapping[str, Any], *, folder: str | Path = ".", name: str 
         env=read_env(plain["environment"], root=root),
         intent=intent,
         learner=config.from_plain(plain["learner"], AbstractLearner, "learner", root=root),
+        teacher=_optional(plain.get("teacher"), AbstractTeacher, "teacher", root),
+        questions=_optional(plain.get("questions"), Questions, "questions", root),
         audits=config.read(plain.get("audits", []), tuple[AbstractAudit, ...], "audits", root=root),
         folder=root,
         **{key: _count(plain[key], key) for key in numbers if key in plain},
     )
+
+
+def _optional(plain: Any, kind: type, where: str, root: Path) -> Any:
+    return None if plain is None else config.from_plain(plain, kind, where, root=root)
 
 
 _SHAPES = {"environment": 'environment = "Pendulum-v1"', "learner": 'learner = "PPO"', "steps": "steps = 100_000"}
@@ -266,7 +284,7 @@ def _count(value: Any, where: str) -> int:
 
 def _check_placement(plain: Mapping[str, Any]) -> None:
     """TOML gives every key below a [table] to that table: say so where a study's own key ended up in one."""
-    for table in ("learner", "reward", "constraints", "truth"):
+    for table in ("learner", "reward", "constraints", "truth", "teacher", "questions"):
         inside = plain.get(table)
         for key in ("steps", "seeds", "num_envs", "eval_episodes", "audits", "environment", "statement"):
             if isinstance(inside, Mapping) and key in inside and not isinstance(inside[key], Mapping):

@@ -7,6 +7,7 @@ A run learns from the copies in its folder, so that `operant run runs/<name>/stu
 whatever becomes of the originals.
 """
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ import rich.console
 import rich.table
 from rich.markup import escape
 
-from operant import config
+from operant import config, teach
 from operant import study as studies
 from operant.core import AbstractAudit, AbstractReward, Finding, Intent, Status, Verdict
 from operant.errors import EnvError, OperantError, RunError, SpecError
@@ -28,13 +29,15 @@ from operant.io import card as cards
 from operant.io import policies
 from operant.io import report as reports
 from operant.io.checkpoint import write_atomically
-from operant.io.recorders import Console
+from operant.io.recorders import AbstractRecorder, Console, Several, Silent
 from operant.io.report.summary import interval, iqm
 from operant.loops import audit as auditing
 from operant.loops import rollout
 from operant.loops import train as training
 from operant.rewards.task import Task
 from operant.study import Study
+from operant.teach import Page
+from operant.teachers import Person
 
 EPISODES = 20
 """Greedy episodes of each seed, where no study says how many."""
@@ -54,8 +57,10 @@ class Stopped(KeyboardInterrupt):
 # --- run and resume -------------------------------------------------------------------------------------------------
 
 
-def run(study: Study, *, runs: str | Path = "runs") -> int:
+def run(study: Study, *, runs: str | Path = "runs", page: Page = Page()) -> int:  # noqa: B008
     """Learn, audit and report; the exit code: 1 where a seed or the environment failed (what there was is kept).
+
+    Where people teach, their page is served at `page` meanwhile.
 
     Raises:
         SpecError, StoreError: what was asked for cannot be, or cannot be written.
@@ -68,14 +73,22 @@ def run(study: Study, *, runs: str | Path = "runs") -> int:
         console.print(f"{Path(runs) / study.name} holds a finished run: this one goes to {folder}.", markup=False)
     study = study.copy_into(folder)
     try:
-        return _go(study, folder, console, lambda recorder: _train(study, folder, recorder))
+        with _attended(study, folder, page, console) as live:
+            return _go(study, folder, console, lambda recorder: _train(study, folder, Several(recorder, live)))
     except OperantError:
         if not (folder / training.FILE).exists():
             _remove(folder)  # refused before it began: leave no empty run behind
         raise
 
 
-def _train(study: Study, folder: Path, recorder: Console) -> training.Run:
+def _attended(study: Study | None, folder: Path, page: Page, console: rich.console.Console) -> Any:
+    """What tells the studio how training stands, where people teach; else nobody."""
+    if study is None or not isinstance(study.teacher, Person):
+        return contextlib.nullcontext(Silent())
+    return teach.studio(study, folder, page, lambda line: console.print(line, markup=False, soft_wrap=True))
+
+
+def _train(study: Study, folder: Path, recorder: AbstractRecorder) -> training.Run:
     return training.train(
         study.learner,
         study.env,
@@ -84,19 +97,22 @@ def _train(study: Study, folder: Path, recorder: Console) -> training.Run:
         num_envs=study.num_envs,
         seeds=study.seeds,
         key=jax.random.key(study.seed),
+        teacher=study.teacher,
+        questions=study.questions,
         recorder=recorder,
         folder=folder,
     )
 
 
-def resume(folder: str | Path) -> int:
+def resume(folder: str | Path, *, page: Page = Page()) -> int:  # noqa: B008
     """Go on with a run, then audit and report as `run` does. Of one that has ended, only the latter."""
     folder, console = Path(folder), _console()
     study = _study_of(folder)
     if _has_ended(folder):
         console.print(f"{folder} has ended: it is audited and reported again.", markup=False)
         return _go(study, folder, console, lambda recorder: training.load(folder))
-    return _go(study, folder, console, lambda recorder: training.resume(folder, recorder=recorder))
+    with _attended(study, folder, page, console) as live:
+        return _go(study, folder, console, lambda r: training.resume(folder, recorder=Several(r, live)))
 
 
 def _go(study: Study | None, folder: Path, console: rich.console.Console, train: Any) -> int:

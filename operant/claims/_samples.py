@@ -21,6 +21,7 @@ from operant.envs import make
 from operant.errors import DataError
 from operant.io import card as cards
 from operant.io.recorders import AbstractRecorder
+from operant.loops.asking import Teaching
 from operant.loops.rollout import evaluate
 from operant.loops.train import FILE, Run, load, resume, train
 from operant.rewards.task import Task
@@ -141,15 +142,18 @@ class Trained(AbstractSample):
     figure: Figure = Greedy()
     reward: AbstractReward = Task()  # noqa: RUF009
     num_envs: int = 16
+    teaching: Teaching | None = None
+    """Who teaches the reward, and how much is asked."""
 
     def plain(self) -> dict[str, Any]:
-        return {
+        plain = {
             "learner": plain_fields(self.learner),
             "env": self.env if isinstance(self.env, str) else plain_fields(self.env),
             "reward": plain_fields(self.reward),
             "num_envs": self.num_envs,
             "figure": getattr(self.figure, "words", ""),
         }
+        return plain if self.teaching is None else plain | {"teaching": plain_fields(self.teaching)}
 
     def figures(self, bench: Bench) -> Figures:
         env = make(self.env) if isinstance(self.env, str) else self.env
@@ -169,6 +173,8 @@ class Trained(AbstractSample):
             run = train(
                 self.learner, env, intent, steps=bench.steps, num_envs=self.num_envs, seeds=bench.seeds, key=key,
                 recorder=bench.recorder, folder=folder, throw=False,
+                teacher=None if self.teaching is None else self.teaching.teacher,
+                questions=None if self.teaching is None else self.teaching.questions,
             )  # fmt: skip
         if Status.stopped in run.status:
             stop = KeyboardInterrupt(f"stopped; what was learned is in {folder}")
@@ -193,6 +199,7 @@ class Trained(AbstractSample):
             bench.steps,
             bench.seeds,
             number,
+            *([] if self.teaching is None else [plain_fields(self.teaching)]),
         ]
         text = json.dumps(settings, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -53,7 +53,7 @@ def difference_interval(
 class AbstractTest(abc.ABC):
     """`test(subject (S,), control (S',), rng) -> Judged`."""
 
-    of: ClassVar[Literal["difference", "subject"]]
+    of: ClassVar[Literal["difference", "share", "subject"]]
     """What the interval is of: IQM(subject) − IQM(control), or IQM(subject)."""
 
     @property
@@ -135,6 +135,34 @@ class NotWorse(AbstractTest):
     def __call__(self, subject: np.ndarray, control: np.ndarray, rng: np.random.Generator) -> Judged:
         value, low, high = difference_interval(subject, control, self.level, rng)
         return Judged(value, low, high, None, high >= 0.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Recovers(AbstractTest):
+    """The subject gets most of what the control gets over a floor: (subject − floor)/(control − floor) ≥ share."""
+
+    floor: float
+    """Figure of doing nothing in particular: a random policy's return."""
+    share: float = 0.95
+    """How much of it."""
+    level: float = 0.95
+    """Probability the interval covers."""
+
+    of: ClassVar = "share"
+
+    @property
+    def words(self) -> str:
+        return (
+            f"{self.level:.0%} bootstrap interval of (IQM of the subject − {self.floor:g})/(IQM of the control − "
+            f"{self.floor:g}) over seeds lies at or above {self.share:g}"
+        )
+
+    def __call__(self, subject: np.ndarray, control: np.ndarray, rng: np.random.Generator) -> Judged:
+        drawn = lambda x: interquartile_mean(x[rng.integers(len(x), size=(RESAMPLES, len(x)))], axis=1) - self.floor
+        value = (interquartile_mean(subject) - self.floor) / (interquartile_mean(control) - self.floor)
+        tail = 100 * (1 - self.level) / 2
+        low, high = np.percentile(drawn(subject) / drawn(control), [tail, 100 - tail])
+        return Judged(float(value), float(low), float(high), None, bool(low >= self.share))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -42,17 +42,34 @@ class Pairs(eqx.Module):
     right: Segments
 
 
+class Answers(eqx.Module):
+    """What was answered about n pairs."""
+
+    pairs: Pairs
+    """(n, L)."""
+    id: Int[Array, " n"]
+    """Number of each pair; a second answer with the same number takes the place of the first."""
+    target: Float[Array, " n"]
+    """Probability that the right one is better: 0, ½ or 1."""
+    given: Bool[Array, " n"]
+    """Which pairs were answered; the others are padding."""
+    known: Bool[Array, " n"]
+    """Which answers say something: not "cannot tell", not withdrawn."""
+
+
 class Comparisons(eqx.Module):
     """Pairs and what was answered about them, in a ring."""
 
     pairs: Pairs
     """(C, L)."""
+    id: Int[Array, " C"]
+    """Number of each pair; −1: room."""
     target: Float[Array, " C"]
     """Probability that the right one is better: 0, ½ or 1."""
     known: Bool[Array, " C"]
     """Which rows hold an answer that says something."""
     count: Int[Array, ""]
-    """Answers taken in so far, overwritten ones among them."""
+    """Pairs taken in so far, overwritten ones among them."""
 
     @classmethod
     def init(cls, spec: EnvSpec, capacity: int, length: int) -> "Comparisons":
@@ -77,24 +94,28 @@ class Comparisons(eqx.Module):
             return Segments(steps, zeros(flag))
 
         put = lambda shape, dtype: jax.device_put(np.zeros(shape, dtype))
-        return cls(Pairs(segments(), segments()), put(capacity, np.float32), put(capacity, bool), put((), np.int32))
+        nobody = jax.device_put(np.full(capacity, -1, np.int32))
+        both = Pairs(segments(), segments())
+        return cls(both, nobody, put(capacity, np.float32), put(capacity, bool), put((), np.int32))
 
     @property
     def capacity(self) -> int:
         return self.target.shape[0]
 
-    def insert(
-        self, pairs: Pairs, target: Float[Array, " n"], given: Bool[Array, " n"], known: Bool[Array, " n"]
-    ) -> "Comparisons":
-        """With the answers that were `given` written over the oldest; `known`: those that say something."""
-        place = (self.count + jnp.cumsum(given.astype(jnp.int32)) - 1) % self.capacity
-        place = jnp.where(given, place, self.capacity)  # out of bounds: dropped
-        write = lambda ring, new: ring.at[place].set(new.astype(ring.dtype), mode="drop")
+    def insert(self, answers: Answers) -> "Comparisons":
+        """With these answers: over those about the same pairs, else over the oldest."""
+        same = (answers.id[:, None] == self.id[None]) & answers.given[:, None]
+        again = same.any(axis=1)
+        new = answers.given & ~again
+        place = jnp.where(again, same.argmax(axis=1), (self.count + jnp.cumsum(new) - 1) % self.capacity)
+        place = jnp.where(answers.given, place, self.capacity)  # out of bounds: dropped
+        write = lambda ring, rows: ring.at[place].set(rows.astype(ring.dtype), mode="drop")
         return Comparisons(
-            jax.tree.map(write, self.pairs, pairs),
-            write(self.target, target),
-            write(self.known, known),
-            self.count + given.astype(jnp.int32).sum(),
+            jax.tree.map(write, self.pairs, answers.pairs),
+            write(self.id, answers.id),
+            write(self.target, answers.target),
+            write(self.known, answers.known),
+            self.count + new.sum(dtype=jnp.int32),
         )
 
 

@@ -5,7 +5,9 @@ the share t of the asking time that has gone, √t of the budget has been asked:
 needs answers most, as in Christiano et al. 2017 (1706.03741, section 2.2.4).
 """
 
+import abc
 import math
+import threading
 from typing import Any
 
 import equinox as eqx
@@ -14,7 +16,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from operant.core import Intent
-from operant.data.segments import Pairs
+from operant.data.segments import Answers, Pairs, rows
 from operant.errors import SpecError
 from operant.loops.iteration import TrainState
 from operant.loops.spread import compiler_options, over_seeds, place
@@ -68,7 +70,7 @@ class Teaching(eqx.Module):
     questions: Questions
 
 
-class Asking:
+class AbstractAsking(abc.ABC):
     """What `train` does between chunks where the reward learns from a teacher."""
 
     def __init__(self, intent: Intent, teaching: Teaching, keys: list[PRNGKeyArray], iterations: int, window: int):
@@ -82,32 +84,62 @@ class Asking:
         self.members = len(keys)
         self.keys = [random.children(random.unrolled(key), 6)[5] for key in keys]  # the engine uses the first five
         self.sessions = self.questions.sessions(iterations, window)
-        inner = (lambda s: s.reward.reward) if intent.constraints else (lambda s: s.reward)
-        self._state_of, self._compiled = inner, None
+        self.state_of = (lambda s: s.reward.reward) if intent.constraints else (lambda s: s.reward)
+
+        def teach(tree: Any, _: Any) -> Any:
+            state, answers, key = tree
+            return self.reward.teach(state, answers, key=key)[0]
+
+        spread = over_seeds(teach, self.members)
+        self._teach = jax.jit(lambda *tree: spread(tree, ()), donate_argnums=(0,), compiler_options=compiler_options())
+
+    @abc.abstractmethod
+    def until_next(self, done: int) -> int | None:
+        """Iterations that may be done before `after` is called again; None: as many as there are."""
+
+    @abc.abstractmethod
+    def after(self, states: TrainState, done: int, interrupted: threading.Event) -> TrainState:
+        """The states after what was asked and answered at iteration `done`."""
+
+    def snapshot(self) -> Any:
+        """JSON-able: what `restore` needs beside the states, to go on after a stop."""
+        return None
+
+    def restore(self, snapshot: Any) -> None:
+        return None
+
+    def close(self) -> None:
+        return None
+
+    def taught(self, states: TrainState, answers: Answers, keys: list[PRNGKeyArray]) -> TrainState:
+        """The states with the reward of each member having learned from its answers (members, n, …)."""
+        lesson, stacked = place(answers, self.members), place(random.stack(keys), self.members)
+        return eqx.tree_at(self.state_of, states, self._teach(self.state_of(states), lesson, stacked))
+
+
+class Asking(AbstractAsking):
+    """A teacher that answers at once: sessions at iterations fixed beforehand."""
+
+    _propose: Any = None
 
     def until_next(self, done: int) -> int | None:
-        """Iterations to the next session; None: there is none left."""
         left = [at - done for at in self.sessions if at > done]
         return left[0] if left else None
 
-    def after(self, states: TrainState, done: int) -> TrainState:
-        """The states after the session that lies at iteration `done`, if one does."""
+    def after(self, states: TrainState, done: int, interrupted: threading.Event) -> TrainState:
         if done not in self.sessions:
             return states
         number = self.sessions.index(done)
-        if self._compiled is None:
-            self._compiled = self._compile(states)
-        propose, teach = self._compiled
         keys = [random.children(random.child(key, number), 3) for key in self.keys]
-        stacked = [place(random.stack([k[i] for k in keys]), self.members) for i in range(2)]
-        pairs = jax.tree.map(np.asarray, propose(self._state_of(states), states.truth, stacked[0]))
+        self._propose = self._propose or self._compile()
+        asking = place(random.stack([k[0] for k in keys]), self.members)
+        pairs = jax.tree.map(np.asarray, self._propose(self.state_of(states), states.truth, asking))
         n = min(self.questions.at_once, self.questions.budget - number * self.questions.at_once)
-        answers = np.stack(
-            [self._ask(jax.tree.map(lambda x, i=i: x[i], pairs), keys[i][2]) for i in range(self.members)]
-        )
-        given = np.broadcast_to(np.arange(answers.shape[1]) < n, answers.shape)
-        lesson = place((pairs, TARGET[answers], given, answers != Answer.unsure), self.members)
-        return eqx.tree_at(self._state_of, states, teach(self._state_of(states), lesson, stacked[1]))
+        said = np.stack([self._ask(rows(pairs, i), k[2]) for i, k in enumerate(keys)])
+        asked = np.broadcast_to(np.arange(said.shape[1], dtype=np.int32), said.shape)
+        id = number * self.questions.at_once + asked
+        answers = Answers(pairs, id, TARGET[said], asked < n, said != Answer.unsure)
+        return self.taught(states, answers, [k[1] for k in keys])
 
     def _ask(self, pairs: Pairs, key: PRNGKeyArray) -> np.ndarray:
         answers = np.asarray(self.teacher.label(pairs, key=key))
@@ -118,7 +150,7 @@ class Asking:
             )
         return answers
 
-    def _compile(self, states: TrainState) -> tuple[Any, Any]:
+    def _compile(self) -> Any:
         truth, n = self.intent.truth, self.questions.at_once
 
         def propose(tree: Any, _: Any) -> Pairs:
@@ -129,13 +161,5 @@ class Asking:
             judged = lambda p: tuple(truth(truth_state, side.steps) for side in (p.left, p.right))
             return eqx.tree_at(lambda p: (p.left.steps.reward, p.right.steps.reward), pairs, judged(pairs))
 
-        def teach(tree: Any, _: Any) -> Any:
-            state, (pairs, target, given, known), key = tree
-            return self.reward.teach(state, pairs, target, given, known, key=key)[0]
-
-        spread_propose, spread_teach = over_seeds(propose, self.members), over_seeds(teach, self.members)
-        options = compiler_options()
-        return (
-            jax.jit(lambda *tree: spread_propose(tree, ()), compiler_options=options),
-            jax.jit(lambda *tree: spread_teach(tree, ()), donate_argnums=(0,), compiler_options=options),
-        )
+        spread = over_seeds(propose, self.members)
+        return jax.jit(lambda *tree: spread(tree, ()), compiler_options=compiler_options())

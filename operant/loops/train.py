@@ -37,14 +37,14 @@ from operant.errors import EnvError, OperantError, RunError, SpecError, StoreErr
 from operant.io import card as cards
 from operant.io import checkpoint
 from operant.io.recorders import AbstractRecorder, Csv, Several, Silent
-from operant.loops.asking import Asking, Questions, Teaching
+from operant.loops.asking import AbstractAsking, Asking, Questions, Teaching
 from operant.loops.engines import HostEngine, JaxEngine, member, settings
 from operant.loops.iteration import TrainState
 from operant.loops.spread import place
 from operant.math.random import child
 from operant.rewards.constraints.lagrangian import Lagrangian
 from operant.rewards.preferences import AbstractPreferences
-from operant.teachers import AbstractTeacher
+from operant.teachers import AbstractTeacher, Person
 
 MAX_ROWS = 1000
 """Most rows a seed in the record of a run: iterations are averaged in windows to stay below."""
@@ -323,7 +323,15 @@ class _Job:
         self.engine = engine(learner, env, self.effective, self.spec, members, self.window, self.rows)
         self.members = len(members)
         self.teaching = teaching
-        self.asking = None if teaching is None else Asking(self.intent, teaching, members, self.iterations, self.window)
+        self.asking = None if teaching is None else self._asks(teaching, members)
+
+    def _asks(self, teaching: Teaching, keys: list[PRNGKeyArray]) -> AbstractAsking:
+        about = (self.intent, teaching, keys, self.iterations, self.window)
+        if not isinstance(teaching.teacher, Person):
+            return Asking(*about)
+        from operant.loops.attending import Attending  # the store is an extra
+
+        return Attending(*about, learner=self.learner, env=self.env, steps_each=self.per_iteration, folder=self.folder)
 
     # --- running ---
 
@@ -332,7 +340,7 @@ class _Job:
             try:
                 run, error = self._run(header, interrupted)
             finally:
-                self.engine.close()
+                self._close()
         if error is not None and throw:
             raise error
         bad = [i for i, s in enumerate(run.status) if s == Status.non_finite]
@@ -343,6 +351,11 @@ class _Job:
                 "reward for NaN. Pass throw=False to get the run all the same."
             )
         return run
+
+    def _close(self) -> None:
+        self.engine.close()
+        if self.asking is not None:
+            self.asking.close()
 
     def _run(self, header: dict[str, Any] | None, interrupted: threading.Event) -> tuple[Run, OperantError | None]:
         about = {"steps": self.steps, "num_envs": self.num_envs, "seeds": self.seeds}
@@ -381,12 +394,12 @@ class _Job:
             run_seconds += seconds
             pace = seconds / n
             done += n
-            if self.asking is not None:
-                states = self.asking.after(states, done)
             block = self._rows(sums, counts, done, n)
             history.append(block)
             self.recorder.record(rows, *block)
             rows += len(block[1])
+            if self.asking is not None:
+                states = self.asking.after(states, done, interrupted)
             card.update(run_seconds=run_seconds, env_seconds=self.engine.env_seconds)
             now = time.perf_counter()
             due = now - saved > max(CHECKPOINT_SECONDS, cost / CHECKPOINT_SHARE)
@@ -449,6 +462,7 @@ class _Job:
             "num_envs": self.num_envs,
             "seeds": self.seeds,
             "key": {"impl": impl, "data": data},
+            "asking": None if self.asking is None else self.asking.snapshot(),
             "window": self.window,
             "rows": rows,
         }
@@ -469,6 +483,8 @@ class _Job:
         states = self._load(header, states)
         done = int(np.asarray(states.iteration)[0])
         rows = header["run"]["rows"]
+        if self.asking is not None:
+            self.asking.restore(header["run"]["asking"])
         old = header["card"]
         card.update({name: old[name] for name in ("compile_seconds", "run_seconds", "started") if name in old})
         exact = True
@@ -497,7 +513,7 @@ class _Job:
         try:
             states = self._load(header, self.engine.start())
         finally:
-            self.engine.close()
+            self._close()
         rows = header["run"]["rows"]
         metrics, steps = self._recorded(rows) if rows else ({}, np.zeros(0, np.int64))
         status = tuple(Status[name] for name in header["card"]["status"])

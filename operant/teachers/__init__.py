@@ -37,6 +37,7 @@ class AbstractTeacher(eqx.Module):
 
 
 from operant.teachers.oracle import Oracle  # noqa: E402
+from operant.teachers.person import Person  # noqa: E402
 from operant.teachers.stochastic import Stochastic  # noqa: E402
 
-__all__ = ["TARGET", "AbstractTeacher", "Answer", "Oracle", "Stochastic"]
+__all__ = ["TARGET", "AbstractTeacher", "Answer", "Oracle", "Person", "Stochastic"]

@@ -56,7 +56,7 @@ def render(data: ReportData) -> str:
         left -= size
     return env.get_template("page.html.j2").render(
         data=data,
-        headline=_headline(data),
+        headline=headline(data),
         verdicts=_verdicts(data.verdicts),
         limits=[(limit, _kept(limit)) for limit in data.constraints],
         kept=KEPT,
@@ -118,7 +118,7 @@ def _unfinished(status: Iterable[Status]) -> list[str]:
     return [f"Seed {k} {STANDS[s][2]}." for k, s in enumerate(status) if s is not Status.done]
 
 
-def _headline(data: ReportData) -> dict[str, Any] | None:
+def headline(data: ReportData) -> dict[str, Any] | None:
     """Interquartile mean over seeds of the mean evaluation return, else of the end of training."""
     if any(len(x) for x in data.evaluation):
         means = np.array([_mean(x) for x in data.evaluation], float)

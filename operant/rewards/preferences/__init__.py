@@ -8,14 +8,18 @@ for every reward, and the learner asks `__call__`, so that replay is relabelled 
 import abc
 from typing import Any
 
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+import equinox as eqx
+from jaxtyping import Array, Int, PRNGKeyArray
 
 from operant.core import AbstractReward, Metrics
-from operant.data.segments import Pairs
+from operant.data.segments import Answers, Pairs
 
 
 class AbstractPreferences(AbstractReward):
     """A reward that learns from comparisons."""
+
+    segment: eqx.AbstractVar[int]
+    """Steps of each segment that is compared."""
 
     @abc.abstractmethod
     def propose(self, state: Any, n: int, *, key: PRNGKeyArray) -> Pairs:
@@ -26,20 +30,5 @@ class AbstractPreferences(AbstractReward):
         """Which n of the pairs given are most worth asking about: indices, all different."""
 
     @abc.abstractmethod
-    def teach(
-        self,
-        state: Any,
-        pairs: Pairs,
-        target: Float[Array, " n"],
-        given: Bool[Array, " n"],
-        known: Bool[Array, " n"],
-        *,
-        key: PRNGKeyArray,
-    ) -> tuple[Any, Metrics]:
-        """Take answers in and learn from all there are.
-
-        Args:
-            target: probability that the right one is better: 0, ½, 1.
-            given: which pairs were answered; the others are padding.
-            known: which answers say something: not "cannot tell".
-        """
+    def teach(self, state: Any, answers: Answers, *, key: PRNGKeyArray) -> tuple[Any, Metrics]:
+        """Take answers in and learn from all there are."""

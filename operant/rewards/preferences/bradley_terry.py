@@ -21,7 +21,8 @@ again from where it was, as the paper's does, for `steps` gradient steps after e
 >>> state = reward.init(spec, key=jax.random.key(0))
 >>> pairs = reward.propose(state, 2, key=jax.random.key(1))
 >>> yes = jnp.ones(2, bool)
->>> state, metrics = reward.teach(state, pairs, jnp.ones(2), yes, yes, key=jax.random.key(2))
+>>> answers = Answers(pairs, jnp.arange(2), jnp.ones(2), given=yes, known=yes)
+>>> state, metrics = reward.teach(state, answers, key=jax.random.key(2))
 >>> int(metrics["preferences/answers"])
 2
 """
@@ -36,16 +37,17 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from operant import nn
-from operant.core import AbstractReward, Action, Card, EnvSpec, Metrics, Obs, RewardState, Space, Transition
+from operant.core import AbstractReward, Action, Card, EnvSpec, Metrics, Obs, RewardState, Transition
 from operant.data.replay import Replay
-from operant.data.segments import Comparisons, Pairs, Segments, draw, rows
+from operant.data.segments import Answers, Comparisons, Pairs, Segments, draw, rows
 from operant.errors import SpecError
 from operant.rewards.bonuses.state_entropy import StateEntropy
 from operant.rewards.preferences import AbstractPreferences
 from operant.rewards.queries import AbstractQuery
 from operant.rewards.queries.disagreement import Disagreement
 
-NAMES = ("preferences/answers", "preferences/loss", "preferences/agreement")
+NAMES = ("preferences/answers", "preferences/loss", "preferences/agreement", "preferences/held_out")
+"""What a lesson finds; agreement is 0 while no answer is held out."""
 
 
 class RewardNetwork(eqx.Module):
@@ -53,7 +55,7 @@ class RewardNetwork(eqx.Module):
 
     encoder: nn.Encoder
     body: nn.MLP
-    action: Space = eqx.field(static=True)
+    action: Any = eqx.field(static=True)
 
     def features(self, obs: Obs, action: Action) -> Float[Array, " d"]:
         return jnp.concatenate([self.encoder(obs), nn.action_features(self.action, action)])
@@ -187,17 +189,14 @@ class BradleyTerry(AbstractPreferences):
     def teach(
         self,
         state: BradleyTerryState,
-        pairs: Pairs,
-        target: Float[Array, " n"],
-        given: Bool[Array, " n"],
-        known: Bool[Array, " n"],
+        answers: Answers,
         *,
         key: PRNGKeyArray,
     ) -> tuple[BradleyTerryState, Metrics]:
-        comparisons = state.comparisons.insert(pairs, target, given, known)
+        comparisons = state.comparisons.insert(answers)
         normaliser = state.normaliser
-        for side in (pairs.left, pairs.right):
-            normaliser = normaliser.update(side.steps.obs, (side.mask & given[:, None]).astype(jnp.float32))
+        for side in (answers.pairs.left, answers.pairs.right):
+            normaliser = normaliser.update(side.steps.obs, (side.mask & answers.given[:, None]).astype(jnp.float32))
         place = jnp.arange(self.capacity)
         held = place % self.hold_out == self.hold_out - 1
         train, test = comparisons.known & ~held, comparisons.known & held
@@ -206,7 +205,9 @@ class BradleyTerry(AbstractPreferences):
         decided = test & (comparisons.target != 0.5)
         right = ((margin > 0) == (comparisons.target > 0.5)) & decided
         mean, deviation = self._spread(networks, normaliser, comparisons)
-        metrics = dict(zip(NAMES, (comparisons.count, loss, _share(right.sum(), decided.sum())), strict=True))
+        held_out = decided.sum()
+        found = (comparisons.count, loss, _share(right.sum(), held_out), held_out)
+        metrics = dict(zip(NAMES, found, strict=True))
         metrics = {name: jnp.asarray(x, jnp.float32) for name, x in metrics.items()}
         new = BradleyTerryState(
             networks, adam, normaliser, mean, deviation, state.pool, comparisons, state.before, metrics

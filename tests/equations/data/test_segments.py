@@ -7,7 +7,7 @@ import pytest
 
 from operant.core import Box, Discrete, EnvSpec, Transition
 from operant.data.replay import Replay
-from operant.data.segments import Comparisons, Pairs, Segments, draw, rows
+from operant.data.segments import Answers, Comparisons, Pairs, Segments, draw, rows
 from operant.errors import SpecError
 
 SPEC = EnvSpec(Box((1,)), Discrete(2), 100, num_envs=2)
@@ -41,16 +41,27 @@ def pairs(value: float, n: int) -> Pairs:
     return jax.tree.map(lambda x: jnp.full(x.shape, value).astype(x.dtype), room)
 
 
+def answers(value: float, id: list[int], target: list[float], given: list[bool], known: list[bool]) -> Answers:
+    return Answers(pairs(value, len(id)), jnp.array(id), jnp.array(target), jnp.array(given), jnp.array(known))
+
+
 def test_what_is_not_given_is_not_kept_and_the_oldest_make_room():
     held = Comparisons.init(SPEC, 4, 3)
-    yes = jnp.ones(3, bool)
-    held = held.insert(pairs(1.0, 3), jnp.array([0.0, 0.5, 1.0]), jnp.array([True, False, True]), yes)
+    held = held.insert(answers(1.0, [0, 1, 2], [0.0, 0.5, 1.0], [True, False, True], [True] * 3))
     assert int(held.count) == 2 and held.known.tolist() == [True, True, False, False]
-    assert held.target.tolist() == [0.0, 1.0, 0.0, 0.0]
-    held = held.insert(pairs(2.0, 3), jnp.full(3, 0.5), yes, jnp.array([True, False, True]))
+    assert held.target.tolist() == [0.0, 1.0, 0.0, 0.0] and held.id.tolist() == [0, 2, -1, -1]
+    held = held.insert(answers(2.0, [3, 4, 5], [0.5] * 3, [True] * 3, [True, False, True]))
     assert int(held.count) == 5 and held.target.tolist() == [0.5, 1.0, 0.5, 0.5]
     assert held.known.tolist() == [True, True, True, False]
     assert np.asarray(held.pairs.left.steps.obs)[:, 0, 0].tolist() == [2.0, 1.0, 2.0, 2.0]
+
+
+def test_a_second_answer_about_a_pair_takes_the_place_of_the_first():
+    held = Comparisons.init(SPEC, 4, 3)
+    held = held.insert(answers(1.0, [7, 8], [0.0, 1.0], [True, True], [True, True]))
+    held = held.insert(answers(1.0, [9, 7], [1.0, 0.5], [True, True], [True, False]))  # 7 is withdrawn
+    assert int(held.count) == 3 and held.id.tolist() == [7, 8, 9, -1]
+    assert held.known.tolist() == [False, True, True, False] and held.target.tolist() == [0.5, 1.0, 1.0, 0.0]
 
 
 def test_rows_picks_throughout():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from operant.core import Box, Discrete, EnvSpec, Transition
-from operant.data.segments import Pairs, Segments
+from operant.data.segments import Answers, Pairs, Segments
 from operant.errors import SpecError
 from operant.rewards.preferences.bradley_terry import BradleyTerry
 from operant.rewards.queries import Coverage, Disagreement, Entropy, Information, Uniform
@@ -28,15 +28,20 @@ def truth(s: Segments) -> np.ndarray:
     return np.where(s.mask, obs[..., 1] - 0.5 * np.abs(obs[..., 0]), 0.0).sum(-1)
 
 
+def answers(pairs: Pairs, target, known=True, first: int = 0) -> Answers:
+    n = len(target)
+    return Answers(pairs, first + jnp.arange(n), jnp.asarray(target), jnp.ones(n, bool), jnp.full(n, known))
+
+
 def taught(reward: BradleyTerry, rounds: int = 8, n: int = 32):
     rng = np.random.default_rng(0)
     state = reward.init(SPEC, key=jax.random.key(0))
-    teach = jax.jit(lambda s, p, t, g, k: reward.teach(s, p, t, g, g, key=k))
+    teach = jax.jit(lambda s, a, k: reward.teach(s, a, key=k))
     metrics = {}
     for i in range(rounds):
         pairs = Pairs(segments(rng, n), segments(rng, n))
         target = jnp.asarray(truth(pairs.right) > truth(pairs.left), jnp.float32)
-        state, metrics = teach(state, pairs, target, jnp.ones(n, bool), jax.random.key(i))
+        state, metrics = teach(state, answers(pairs, target, first=n * i), jax.random.key(i))
     return state, metrics
 
 
@@ -65,9 +70,8 @@ def test_one_answer_in_ten_is_never_learned_from():
     pairs = Pairs(segments(rng, 40), segments(rng, 40))
     target = jnp.asarray(truth(pairs.right) > truth(pairs.left), jnp.float32)
     held = jnp.arange(40) % 10 == 9
-    yes = jnp.ones(40, bool)
     state = SMALL.init(SPEC, key=jax.random.key(0))
-    teach = lambda t: SMALL.teach(state, pairs, t, yes, yes, key=jax.random.key(1))
+    teach = lambda t: SMALL.teach(state, answers(pairs, t), key=jax.random.key(1))
     (a, found), (b, turned) = teach(target), teach(jnp.where(held, 1 - target, target))
     for x, y in zip(jax.tree.leaves(a.networks), jax.tree.leaves(b.networks), strict=True):
         np.testing.assert_array_equal(x, y)
@@ -78,9 +82,8 @@ def test_its_loss_is_the_cross_entropy_of_the_slipping_logistic():
     reward = BradleyTerry(members=1, segment=6, capacity=10, pool=400, steps=1, batch=64, lr=0.0, slip=0.2)
     rng = np.random.default_rng(0)
     pairs = Pairs(segments(rng, 1), segments(rng, 1))
-    yes = jnp.ones(1, bool)
     state = reward.init(SPEC, key=jax.random.key(0))
-    new, metrics = reward.teach(state, pairs, jnp.ones(1), yes, yes, key=jax.random.key(1))
+    new, metrics = reward.teach(state, answers(pairs, [1.0]), key=jax.random.key(1))
     network = jax.tree.map(lambda x: x[0], new.networks)
     total = lambda s: sum(float(network(new.normaliser(o), a)) for o, a in zip(s.steps.obs[0], s.steps.action[0]))  # noqa: B905
     p = 1 / (1 + np.exp(total(pairs.left) - total(pairs.right)))
@@ -91,8 +94,7 @@ def test_answers_that_say_nothing_teach_nothing():
     rng = np.random.default_rng(0)
     pairs = Pairs(segments(rng, 4), segments(rng, 4))
     state = SMALL.init(SPEC, key=jax.random.key(0))
-    yes, no = jnp.ones(4, bool), jnp.zeros(4, bool)
-    new, metrics = SMALL.teach(state, pairs, jnp.full(4, 0.5), yes, no, key=jax.random.key(1))
+    new, metrics = SMALL.teach(state, answers(pairs, np.full(4, 0.5), known=False), key=jax.random.key(1))
     assert metrics["preferences/answers"] == 4
     for x, y in zip(jax.tree.leaves(new.networks), jax.tree.leaves(state.networks), strict=True):
         np.testing.assert_array_equal(x, y)

@@ -1,0 +1,159 @@
+"""Training while people answer: questions are filmed and stored in the background, answers are taken as they come.
+
+A thread plays the policy of the moment, lets the reward choose which pairs are worth asking about, encodes their clips
+and puts them into the comparison store; it works on copies, so that training never waits for it. After each chunk the
+loop takes in what has been answered since. Training goes no further than the answers carry: after k sessions' worth of
+them, to the iteration where a teacher that answers at once would be asked for the next session. There it waits.
+
+What was taken in is counted in the checkpoint; the rest is in the store. A run that is resumed takes in the rest.
+"""
+
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from operant.core import AbstractEnv, AbstractHostEnv, AbstractLearner, Intent
+from operant.data.segments import Answers, Pairs, rows
+from operant.errors import SpecError
+from operant.io.video import write_video
+from operant.loops.asking import AbstractAsking, Teaching
+from operant.loops.iteration import TrainState
+from operant.loops.showing import show
+from operant.loops.spread import compiler_options
+from operant.math import random
+from operant.teachers import TARGET, Answer, Person
+
+LABELS = "labels.db"
+CLIPS = "clips"
+PAUSE = 0.05
+"""Seconds between looks into the store while training waits."""
+
+
+class Attending(AbstractAsking):
+    """Asks people, through the store and the studio."""
+
+    def __init__(
+        self, intent: Intent, teaching: Teaching, keys: list[PRNGKeyArray], iterations: int, window: int, *,
+        learner: AbstractLearner, env: AbstractEnv | AbstractHostEnv, steps_each: int, folder: Path | None,
+    ):  # fmt: skip
+        super().__init__(intent, teaching, keys, iterations, window)
+        assert isinstance(self.teacher, Person)
+        if self.members > 1:
+            raise SpecError(
+                f"expected one seed for people to teach; got {self.members}. Leave out seeds: each would ask questions "
+                "of its own."
+            )
+        if folder is None:
+            raise SpecError("expected a run folder for people's answers to be kept in; got none. Pass folder=….")
+        from operant.data.comparisons import Store  # SQLAlchemy and Alembic: an extra
+
+        self.learner, self.env, self.steps_each, self.folder = learner, env, steps_each, folder
+        self.store = Store(self.teacher.labels or folder / LABELS, duplicates=self.teacher.duplicates)
+        self.seen, self.answered, self.rounds, self.lessons = 0, set[int](), 0, 0
+        self._worker = ThreadPoolExecutor(1, "filming")
+        self._filming: Future | None = None
+        self._choose = jax.jit(
+            lambda state, pairs, key: self.reward.choose(state, pairs, self.questions.at_once, key=key),
+            compiler_options=compiler_options(),
+        )
+        self._paid = jax.jit(lambda state, steps: self.reward(state, steps), compiler_options=compiler_options())
+
+    # --- what the loop asks ---
+
+    def until_next(self, done: int) -> int | None:
+        carried = self._carried()
+        return None if carried is None else max(carried - done, 1)
+
+    def after(self, states: TrainState, done: int, interrupted: threading.Event) -> TrainState:
+        while True:
+            states = self._take_in(states)
+            self._film(states, done)
+            carried = self._carried()
+            if carried is None or done < carried or interrupted.is_set():
+                return states
+            time.sleep(PAUSE)
+
+    def _carried(self) -> int | None:
+        """How far the answers carry (iterations); None: to the end."""
+        if len(self.answered) >= self.questions.budget:
+            return None
+        return self.sessions[len(self.answered) // self.questions.at_once]
+
+    def snapshot(self) -> Any:
+        return {"seen": self.seen, "answered": sorted(self.answered), "rounds": self.rounds, "lessons": self.lessons}
+
+    def restore(self, snapshot: Any) -> None:
+        self.seen, self.answered = snapshot["seen"], set(snapshot["answered"])
+        self.rounds, self.lessons = snapshot["rounds"], snapshot["lessons"]
+
+    def close(self) -> None:
+        self._worker.shutdown(wait=True, cancel_futures=True)
+        self.store.close()
+
+    # --- answers ---
+
+    def _take_in(self, states: TrainState) -> TrainState:
+        """Learn from what was answered or withdrawn since the last look, a session's worth at a time."""
+        while given := self.store.given(after=self.seen, member=0)[: self.questions.at_once]:
+            last = {g.pair: g for g in given}  # of several words about one pair, the latest
+            n, room = len(last), self.questions.at_once
+            padded = [*last, *[next(iter(last))] * (room - n)]
+            words = [Answer.unsure if g.answer is None else g.answer for g in last.values()]
+            said = np.array(words + [Answer.unsure] * (room - n))
+            answers = Answers(
+                self.store.pairs(padded), np.array(padded, np.int32), TARGET[said], np.arange(room) < n,
+                said != Answer.unsure,
+            )  # fmt: skip
+            key = random.child(random.child(self.keys[0], 1), self.lessons)
+            states = self.taught(states, jax.tree.map(lambda x: np.asarray(x)[None], answers), [key])
+            for g in last.values():
+                (self.answered.discard if g.answer is None else self.answered.add)(g.pair)
+            self.seen, self.lessons = given[-1].id, self.lessons + 1
+        return states
+
+    # --- questions ---
+
+    def _film(self, states: TrainState, done: int) -> None:
+        """Have the next session filmed, if there is none to answer and the budget is not spent."""
+        if self._filming is not None:
+            if not self._filming.done():
+                return
+            self._filming.result()  # what went wrong there is raised here
+            self._filming = None
+        waiting = self.store.waiting(0)
+        if waiting >= self.questions.at_once or len(self.answered) + waiting >= self.questions.budget:
+            return
+        copy = lambda tree: jax.tree.map(lambda x: np.array(x[0]), tree)
+        learner_state, reward_state = copy(states.learner), copy(self.state_of(states))
+        key = random.child(random.child(self.keys[0], 0), self.rounds)
+        number, self.rounds = self.rounds, self.rounds + 1
+        self._filming = self._worker.submit(self._ask, learner_state, reward_state, key, number, done)
+
+    def _ask(self, learner_state: Any, reward_state: Any, key: PRNGKeyArray, number: int, done: int) -> None:
+        n = self.questions.at_once
+        show_key, choose_key = random.children(key, 2)
+        shots = show(self.learner.policy(learner_state), self.env, n=3 * n, length=self.reward.segment, key=show_key)
+        rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+        left, right = _different(rng, 3 * n, 10 * n)
+        pairs = Pairs(rows(shots.segments, left), rows(shots.segments, right))
+        chosen = np.asarray(self._choose(reward_state, pairs, choose_key))
+        paid = np.asarray(self._paid(reward_state, shots.segments.steps))
+        told: dict[int, dict] = {}
+        for shot in {int(s) for s in (*left[chosen], *right[chosen])}:
+            clip = f"{CLIPS}/{number}-{shot}.mp4"
+            write_video(shots.frames(shot), self.folder / clip)
+            told[shot] = {"clip": clip, "reward": [round(float(x), 4) for x in paid[shot][shots.segments.mask[shot]]]}
+        about = [{"left": told[int(left[i])], "right": told[int(right[i])]} for i in chosen]
+        self.store.ask(rows(pairs, chosen), member=0, env_steps=done * self.steps_each, about=about)
+
+
+def _different(rng: np.random.Generator, n: int, pairs: int) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of pairs of different things among n."""
+    left = rng.integers(n, size=pairs)
+    return left, (left + rng.integers(1, n, size=pairs)) % n

@@ -1,0 +1,90 @@
+"""How training stands, told to every page as it changes (server-sent events)."""
+
+import json
+import math
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+import anyio
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from operant.data.comparisons import Store
+from operant.errors import StoreError
+
+PERIOD = 0.5
+"""Seconds between two looks at training, however many pages are open."""
+HEARTBEAT = 10.0
+"""Seconds of silence after which a sign of life is sent."""
+POINTS = 200
+"""Of the return, at most so many are sent."""
+
+
+class Events:
+    """Training's status, asked for at most twice a second."""
+
+    def __init__(self, status: Callable[[], Mapping[str, Any]], store: Store):
+        self._status, self._store = status, store
+        self._lock = threading.Lock()
+        self._known, self._at = "{}", -math.inf
+
+    def routes(self) -> list[Route]:
+        return [Route("/api/status", self.status), Route("/api/events", self.events)]
+
+    async def status(self, request: Request) -> Response:
+        return JSONResponse(json.loads(await run_in_threadpool(self.now)))
+
+    async def events(self, request: Request) -> Response:
+        return StreamingResponse(
+            self._stream(request.app.state.closing), media_type="text/event-stream",
+            headers={"x-accel-buffering": "no"},
+        )  # fmt: skip
+
+    async def _stream(self, closing: threading.Event) -> AsyncIterator[str]:
+        yield "retry: 1000\n\n"
+        sent, at = "", time.monotonic()
+        while not closing.is_set():
+            now = await run_in_threadpool(self.now)
+            if now != sent:
+                yield f"event: status\ndata: {now}\n\n"
+                sent, at = now, time.monotonic()
+            elif time.monotonic() - at > HEARTBEAT:
+                yield ": still here\n\n"
+                at = time.monotonic()
+            await anyio.sleep(PERIOD)
+
+    def now(self) -> str:
+        """The status as JSON."""
+        with self._lock:
+            if time.monotonic() - self._at >= PERIOD:
+                self._known = json.dumps(self._ask(), allow_nan=False)
+                self._at = time.monotonic()
+            return self._known
+
+    def _ask(self) -> dict[str, Any]:
+        try:
+            told = dict(self._status())
+        except Exception as error:  # training's own trouble is what the page is there to show
+            told = {"phase": "stopped", "error": f"{type(error).__name__}: {error}"}
+        status: dict[str, Any] = EMPTY | {name: told[name] for name in EMPTY if name in told}
+        returns = [point for point in status["return"] if math.isfinite(point[1])]
+        every = -(-len(returns) // POINTS) or 1
+        status["return"] = [[int(x), float(y)] for x, y in returns[::-1][::every][::-1]]  # the latest stays
+        agreement = status["agreement"]
+        status["agreement"] = None if agreement is None or not math.isfinite(agreement) else float(agreement)
+        try:
+            status["waiting"] = self._store.waiting()
+        except StoreError as error:
+            status |= {"waiting": 0, "error": status["error"] or str(error)}
+        return status
+
+
+EMPTY: dict[str, Any] = {
+    "phase": "waiting", "env_steps": 0, "steps": 0, "answers": 0, "budget": 0, "return": [], "agreement": None,
+    "statement": "", "env": "", "error": None,
+}  # fmt: skip
+"""A status that says nothing; what training leaves out."""

@@ -1,0 +1,91 @@
+"""People teach: start the studio beside training, say where the page is, and end it with the training.
+
+The studio is a process of its own (`operant.studio.__main__`), so that it outlives a training that dies.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from operant.errors import SpecError
+from operant.io.recorders import AbstractRecorder
+from operant.loops.asking import Questions
+from operant.study import Study
+from operant.teachers import Person
+
+LABELS = "labels.db"
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@dataclasses.dataclass(frozen=True)
+class Page:
+    """Where the page is served."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; any but the loopback's can be reached from other machines, which then need the token."""
+    port: int = 0
+    """0: any that is free."""
+
+
+@contextlib.contextmanager
+def studio(study: Study, folder: Path, page: Page, say: object) -> Iterator[AbstractRecorder]:
+    """Serve the page of a run while the block runs; gives the recorder that tells the page how training stands.
+
+    Args:
+        say: called with a line for the person at the terminal.
+
+    Raises:
+        SpecError: the studio's packages are missing, or the address cannot be had.
+    """
+    from operant.studio.live import Live
+
+    assert isinstance(study.teacher, Person)
+    name = study.env.spec.name or type(study.env).__name__
+    live = Live(folder, statement=study.statement, env=name, budget=(study.questions or Questions()).budget)
+    environment = dict(os.environ)
+    if page.host not in LOOPBACK:
+        environment["OPERANT_TOKEN"] = secrets.token_urlsafe(24)
+    command = [sys.executable, "-m", "operant.studio", str(folder), "--host", page.host, "--port", str(page.port)]
+    command += ["--title", study.name, *(["--labels", study.teacher.labels] if study.teacher.labels else [])]
+    # a session of its own: Ctrl-C is for training, which then ends the studio
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True, cwd=Path.cwd()
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        told = json.loads(line) if line.startswith("{") else {"error": "the studio did not start; see above."}
+        if "error" in told:
+            raise SpecError(told["error"])
+        say(f"open {told['link']}")  # type: ignore[operator]
+        yield live
+    finally:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(10)
+
+
+def labels(action: str, run: Path, folder: Path, url: str) -> int:
+    """Export a run's answers to a folder, import them from one, or print what there is. Returns the exit code."""
+    from operant.data import labels_file
+    from operant.data.comparisons import Store
+
+    if not url and not (run / LABELS).exists():
+        raise SpecError(
+            f"expected {run / LABELS}, where people's answers are kept; it is not there. Give a run that people "
+            "taught, or the store: --labels URL."
+        )
+    with Store(url or run / LABELS) as store:
+        if action == "export":
+            print(labels_file.export(store, folder))
+        elif action == "import":
+            print(labels_file.import_(store, folder))
+        else:
+            print(store.stats())
+    return 0
