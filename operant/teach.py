@@ -48,7 +48,7 @@ def studio(study: Study, folder: Path, page: Page, say: object) -> Iterator[Abst
     assert isinstance(study.teacher, Person)
     name = study.env.spec.name or type(study.env).__name__
     live = Live(folder, statement=study.statement, env=name, budget=(study.questions or Questions()).budget)
-    environment = dict(os.environ)
+    environment, fresh = dict(os.environ), not (folder / LABELS).exists()
     if page.host not in LOOPBACK:
         environment["OPERANT_TOKEN"] = secrets.token_urlsafe(24)
     command = [sys.executable, "-m", "operant.studio", str(folder), "--host", page.host, "--port", str(page.port)]
@@ -62,6 +62,9 @@ def studio(study: Study, folder: Path, page: Page, say: object) -> Iterator[Abst
         line = process.stdout.readline()
         told = json.loads(line) if line.startswith("{") else {"error": "the studio did not start; see above."}
         if "error" in told:
+            if fresh:  # a page that never was leaves no store
+                for path in folder.glob(f"{LABELS}*"):
+                    path.unlink()
             raise SpecError(told["error"])
         say(f"open {told['link']}")  # type: ignore[operator]
         yield live

@@ -7,7 +7,6 @@ needs answers most, as in Christiano et al. 2017 (1706.03741, section 2.2.4).
 
 import abc
 import math
-import threading
 from typing import Any
 
 import equinox as eqx
@@ -98,8 +97,12 @@ class AbstractAsking(abc.ABC):
         """Iterations that may be done before `after` is called again; None: as many as there are."""
 
     @abc.abstractmethod
-    def after(self, states: TrainState, done: int, interrupted: threading.Event) -> TrainState:
+    def after(self, states: TrainState, done: int) -> TrainState:
         """The states after what was asked and answered at iteration `done`."""
+
+    def waits(self, done: int) -> bool:
+        """Whether training may not go on before there are more answers."""
+        return False
 
     def snapshot(self) -> Any:
         """JSON-able: what `restore` needs beside the states, to go on after a stop."""
@@ -126,7 +129,7 @@ class Asking(AbstractAsking):
         left = [at - done for at in self.sessions if at > done]
         return left[0] if left else None
 
-    def after(self, states: TrainState, done: int, interrupted: threading.Event) -> TrainState:
+    def after(self, states: TrainState, done: int) -> TrainState:
         if done not in self.sessions:
             return states
         number = self.sessions.index(done)

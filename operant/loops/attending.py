@@ -8,8 +8,6 @@ them, to the iteration where a teacher that answers at once would be asked for t
 What was taken in is counted in the checkpoint; the rest is in the store. A run that is resumed takes in the rest.
 """
 
-import threading
-import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -31,8 +29,6 @@ from operant.teachers import TARGET, Answer, Person
 
 LABELS = "labels.db"
 CLIPS = "clips"
-PAUSE = 0.05
-"""Seconds between looks into the store while training waits."""
 
 
 class Attending(AbstractAsking):
@@ -70,14 +66,14 @@ class Attending(AbstractAsking):
         carried = self._carried()
         return None if carried is None else max(carried - done, 1)
 
-    def after(self, states: TrainState, done: int, interrupted: threading.Event) -> TrainState:
-        while True:
-            states = self._take_in(states)
-            self._film(states, done)
-            carried = self._carried()
-            if carried is None or done < carried or interrupted.is_set():
-                return states
-            time.sleep(PAUSE)
+    def after(self, states: TrainState, done: int) -> TrainState:
+        states = self._take_in(states)
+        self._film(states, done)
+        return states
+
+    def waits(self, done: int) -> bool:
+        carried = self._carried()
+        return carried is not None and done >= carried
 
     def _carried(self) -> int | None:
         """How far the answers carry (iterations); None: to the end."""

@@ -50,6 +50,8 @@ MAX_ROWS = 1000
 """Most rows a seed in the record of a run: iterations are averaged in windows to stay below."""
 CHUNK_SECONDS = 1.0
 """How long a chunk should last: short enough for a live progress bar and Ctrl-C, long enough to cost nothing."""
+PAUSE = 0.05
+"""Seconds between looks for answers while training waits for them."""
 CHECKPOINT_SECONDS = 20.0
 """Least time between two checkpoints."""
 CHECKPOINT_SHARE = 0.1
@@ -399,7 +401,11 @@ class _Job:
             self.recorder.record(rows, *block)
             rows += len(block[1])
             if self.asking is not None:
-                states = self.asking.after(states, done, interrupted)
+                states = self.asking.after(states, done)
+                if self.asking.waits(done) and self.folder is not None:  # who waits for people may wait long
+                    self._save(states, card, history, rows, Status.running)
+                while self.asking.waits(done) and not interrupted.wait(PAUSE):
+                    states = self.asking.after(states, done)
             card.update(run_seconds=run_seconds, env_seconds=self.engine.env_seconds)
             now = time.perf_counter()
             due = now - saved > max(CHECKPOINT_SECONDS, cost / CHECKPOINT_SHARE)

@@ -1,0 +1,139 @@
+"""`operant teach` as a person runs it: real processes, the page's own API, and training that is killed."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+import operant
+from operant.data.comparisons import Store
+from operant.teachers import Answer
+
+FLAGS = [
+    "teach", "Pendulum-v1", "--steps", "8192", "--num-envs", "4", "--questions.budget", "12",
+    "--questions.at-once", "4", "--questions.until", "1.0", "--reward.segment", "8", "--reward.hidden", "8",
+    "--learner.hidden", "8",
+    "--name", "taught", "--statement", "Swing up.",
+]  # fmt: skip
+
+
+class Command:
+    """`operant …` in a folder, with what it prints."""
+
+    def __init__(self, folder: Path, *argv: str):
+        self.output = folder / f"{argv[0]}.txt"
+        with self.output.open("w") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "operant.cli", *argv], cwd=folder, stdout=out, stderr=subprocess.STDOUT
+            )
+
+    def link(self) -> str:
+        for _ in range(300):
+            text = self.output.read_text()
+            if "open http" in text:
+                return text.split("open ")[1].split()[0]
+            assert self.process.poll() is None, text
+            time.sleep(0.1)
+        raise AssertionError("no page within 30 s")
+
+
+def status(link: str) -> dict:
+    with urllib.request.urlopen(link.replace("/teach", "/api/status"), timeout=5) as answer:
+        return json.load(answer)
+
+
+def until(true, seconds: float = 60.0):
+    for _ in range(int(seconds * 10)):
+        if found := true():
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"not within {seconds:g} s")
+
+
+def answer(store: Store, n: int) -> set[int]:
+    """Answer n pairs as they come; which they were."""
+    done: set[int] = set()
+    while len(done) < n:
+        if (question := store.lease("ann")) is None:
+            time.sleep(0.05)
+            continue
+        key = f"{question.id}"
+        store.answer(question.id, Answer.left, labeller="ann", lease=question.lease, key=key, seconds=0.2)
+        done.add(question.id)
+    return done
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start commands in a folder of the test's own; whatever is left of them is ended."""
+    started: list[Command] = []
+
+    def start(*argv: str) -> Command:
+        started.append(Command(tmp_path, *argv))
+        return started[-1]
+
+    yield start
+    for command in started:
+        if command.process.poll() is None:
+            command.process.kill()
+            command.process.wait()
+    subprocess.run(["pkill", "-f", "operant.studio runs/taught"], check=False)
+
+
+@pytest.mark.slow
+def test_a_training_that_is_killed_takes_neither_page_nor_answers_with_it(start, tmp_path):
+    command = start(*FLAGS)
+    run, link = tmp_path / "runs" / "taught", command.link()
+    until(lambda: (run / "labels.db").exists())
+    with Store(run / "labels.db") as store:
+        until(lambda: store.waiting(0))
+        before = answer(store, 5)
+        until(lambda: status(link)["answers"] == 5)
+        until(lambda: status(link)["phase"] == "waiting")
+        os.kill(command.process.pid, signal.SIGKILL)
+        command.process.wait()
+        now = until(lambda: (s := status(link))["phase"] == "stopped" and s)
+        assert "operant resume" in now["error"]
+        after = answer(store, 1) if store.waiting(0) else set()  # the page keeps taking answers
+        until(lambda: status(link)["answers"] == 5 + len(after))
+    assert not before & after
+    resumed = start("resume", "runs/taught")
+    resumed.link()
+    with Store(run / "labels.db") as store:
+        answer(store, 12 - 5 - len(after))
+    assert resumed.process.wait(120) == 0
+    assert operant.load(run).metrics["preferences/answers"][0, -1] >= 8
+
+
+def test_an_address_that_is_taken_is_refused_in_words(start, tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        command = start(*FLAGS, "--port", str(taken.getsockname()[1]))
+        assert command.process.wait(60) == 2
+    assert "expected to listen on 127.0.0.1" in command.output.read_text()
+    assert not (tmp_path / "runs" / "taught").exists(), "a run that never began leaves no folder"
+
+
+def test_from_other_machines_the_token_is_needed_and_ctrl_c_ends_both(start):
+    command = start(*FLAGS, "--host", "0.0.0.0")
+    link = command.link()
+    assert "?token=" in link
+    bare = link.split("?")[0].replace("/teach", "/api/status")
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(bare, timeout=5)
+    assert refused.value.code in (401, 403)
+    refused.value.close()
+    time.sleep(8.0)  # into training
+    command.process.send_signal(signal.SIGINT)
+    assert command.process.wait(60) == 130
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen(bare, timeout=5)
