@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from operant.core import Intent
+from operant.core import AbstractFixedReward, EnvSpec, Intent
 from operant.data.segments import Answers, Pairs, rows
 from operant.errors import SpecError
 from operant.loops.iteration import TrainState
@@ -72,13 +72,15 @@ class Teaching(eqx.Module):
 class AbstractAsking(abc.ABC):
     """What `train` does between chunks where the reward learns from a teacher."""
 
-    def __init__(self, intent: Intent, teaching: Teaching, keys: list[PRNGKeyArray], iterations: int, window: int):
+    def __init__(
+        self, intent: Intent, teaching: Teaching, spec: EnvSpec, keys: list[PRNGKeyArray], iterations: int, window: int
+    ):
         if not isinstance(intent.reward, AbstractPreferences):
             raise SpecError(
                 f"expected a reward that learns from comparisons, such as BradleyTerry, for a teacher to teach; got "
                 f"{type(intent.reward).__name__}. Leave out teacher, or change the intent's reward."
             )
-        self.intent, self.reward = intent, intent.reward
+        self.intent, self.reward, self.spec = intent, intent.reward, spec
         self.teacher, self.questions = teaching.teacher, teaching.questions
         self.members = len(keys)
         self.keys = [random.children(random.unrolled(key), 6)[5] for key in keys]  # the engine uses the first five
@@ -136,9 +138,12 @@ class Asking(AbstractAsking):
         keys = [random.children(random.child(key, number), 3) for key in self.keys]
         self._propose = self._propose or self._compile()
         asking = place(random.stack([k[0] for k in keys]), self.members)
-        pairs = jax.tree.map(np.asarray, self._propose(self.state_of(states), states.truth, asking))
+        found = self._propose(self.state_of(states), states.truth, asking)
+        pairs, left, right = jax.tree.map(np.asarray, found)
+        measured = lambda p, side, values: eqx.tree_at(lambda p: getattr(p, side).steps.extras, p, values)
+        shown = measured(measured(pairs, "left", left), "right", right)
         n = min(self.questions.at_once, self.questions.budget - number * self.questions.at_once)
-        said = np.stack([self._ask(rows(pairs, i), k[2]) for i, k in enumerate(keys)])
+        said = np.stack([self._ask(rows(shown, i), k[2]) for i, k in enumerate(keys)])
         asked = np.broadcast_to(np.arange(said.shape[1], dtype=np.int32), said.shape)
         id = number * self.questions.at_once + asked
         answers = Answers(pairs, id, TARGET[said], asked < n, said != Answer.unsure)
@@ -154,15 +159,23 @@ class Asking(AbstractAsking):
         return answers
 
     def _compile(self) -> Any:
-        truth, n = self.intent.truth, self.questions.at_once
+        truth, n, measures = self.intent.truth, self.questions.at_once, self.teacher.measures
+        for name, measure in measures.items():
+            if not isinstance(measure, AbstractFixedReward):
+                raise SpecError(
+                    f"expected what a teacher measures to be fixed; {name!r} is {type(measure).__name__}, which "
+                    "learns. Use a program, or another reward with nothing to learn."
+                )
+        states = {name: measure.init(self.spec, key=self.keys[0]) for name, measure in measures.items()}
 
-        def propose(tree: Any, _: Any) -> Pairs:
+        def propose(tree: Any, _: Any) -> tuple[Pairs, dict, dict]:
             state, truth_state, key = tree
             pairs = self.reward.propose(state, n, key=key)
-            if truth is None:
-                return pairs
-            judged = lambda p: tuple(truth(truth_state, side.steps) for side in (p.left, p.right))
-            return eqx.tree_at(lambda p: (p.left.steps.reward, p.right.steps.reward), pairs, judged(pairs))
+            if truth is not None:
+                judged = lambda p: tuple(truth(truth_state, side.steps) for side in (p.left, p.right))
+                pairs = eqx.tree_at(lambda p: (p.left.steps.reward, p.right.steps.reward), pairs, judged(pairs))
+            measure = lambda steps: {name: one(states[name], steps) for name, one in measures.items()}
+            return pairs, measure(pairs.left.steps), measure(pairs.right.steps)
 
         spread = over_seeds(propose, self.members)
         return jax.jit(lambda *tree: spread(tree, ()), compiler_options=compiler_options())

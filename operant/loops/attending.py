@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from operant.core import AbstractEnv, AbstractHostEnv, AbstractLearner, Intent
+from operant.core import AbstractEnv, AbstractHostEnv, AbstractLearner, EnvSpec, Intent
 from operant.data.segments import Answers, Pairs, rows
 from operant.errors import SpecError
 from operant.io.video import write_video
@@ -35,10 +35,11 @@ class Attending(AbstractAsking):
     """Asks people, through the store and the studio."""
 
     def __init__(
-        self, intent: Intent, teaching: Teaching, keys: list[PRNGKeyArray], iterations: int, window: int, *,
-        learner: AbstractLearner, env: AbstractEnv | AbstractHostEnv, steps_each: int, folder: Path | None,
+        self, intent: Intent, teaching: Teaching, spec: EnvSpec, keys: list[PRNGKeyArray], iterations: int,
+        window: int, *, learner: AbstractLearner, env: AbstractEnv | AbstractHostEnv, steps_each: int,
+        folder: Path | None,
     ):  # fmt: skip
-        super().__init__(intent, teaching, keys, iterations, window)
+        super().__init__(intent, teaching, spec, keys, iterations, window)
         assert isinstance(self.teacher, Person)
         if self.members > 1:
             raise SpecError(

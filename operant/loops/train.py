@@ -328,7 +328,7 @@ class _Job:
         self.asking = None if teaching is None else self._asks(teaching, members)
 
     def _asks(self, teaching: Teaching, keys: list[PRNGKeyArray]) -> AbstractAsking:
-        about = (self.intent, teaching, keys, self.iterations, self.window)
+        about = (self.intent, teaching, self.spec, keys, self.iterations, self.window)
         if not isinstance(teaching.teacher, Person):
             return Asking(*about)
         from operant.loops.attending import Attending  # the store is an extra

@@ -10,6 +10,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Int, PRNGKeyArray
 
+from operant.core import AbstractReward
 from operant.data.segments import Pairs
 
 
@@ -31,6 +32,11 @@ TARGET = np.array([0.0, 1.0, 0.5, 0.5], np.float32)
 class AbstractTeacher(eqx.Module):
     """Answers about pairs."""
 
+    @property
+    def measures(self) -> dict[str, AbstractReward]:
+        """What it wants to know of each step: fixed rewards, whose values it finds in `steps.extras` by these names."""
+        return {}
+
     @abc.abstractmethod
     def label(self, pairs: Pairs, *, key: PRNGKeyArray) -> Int[np.ndarray, " n"]:
         """An `Answer` for each of the n pairs (NumPy leaves)."""
@@ -38,6 +44,7 @@ class AbstractTeacher(eqx.Module):
 
 from operant.teachers.oracle import Oracle  # noqa: E402
 from operant.teachers.person import Person  # noqa: E402
+from operant.teachers.ranked import Ranked  # noqa: E402
 from operant.teachers.stochastic import Stochastic  # noqa: E402
 
-__all__ = ["TARGET", "AbstractTeacher", "Answer", "Oracle", "Person", "Stochastic"]
+__all__ = ["TARGET", "AbstractTeacher", "Answer", "Oracle", "Person", "Ranked", "Stochastic"]
