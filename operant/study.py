@@ -142,6 +142,7 @@ class Study:
         for name in ("teacher", "questions"):
             if (module := getattr(self, name)) is not None:
                 plain[name] = config.to_plain(module)
+        plain.get("questions", {}).pop("type", None)  # there is one kind
         return {key: x for key, x in plain.items() if x not in ("", [], {})}
 
     def dumps(self) -> str:

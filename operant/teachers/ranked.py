@@ -8,7 +8,7 @@
 not matter. Factors are larger-is-better: write costs with a minus sign.
 
 Reference: Bukharin, Li, He, Chen, Zhao 2023, Deep Reinforcement Learning from Hierarchical Weak Preference Feedback
-(HERON), 2309.02632, section 3.
+(HERON), 2309.02632.
 Deviations from the paper: standard deviations are over the segments of a session of questions, not over a buffer.
 
 >>> from operant.core import Transition

@@ -1,7 +1,7 @@
 """Ask where the answer is most open: the largest entropy of the ensemble's mean belief.
 
 Reference: Lee, Smith, Abbeel 2021, PEBBLE: Feedback-Efficient Interactive Reinforcement Learning via Relabeling
-Experience and Unsupervised Pre-training, 2106.05091, section 4.2.
+Experience and Unsupervised Pre-training, 2106.05091.
 
 >>> import jax.numpy as jnp
 >>> belief = jnp.array([[0.5, 0.1, 0.9], [0.5, 0.9, 0.8]])
