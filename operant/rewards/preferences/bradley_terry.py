@@ -106,7 +106,7 @@ class BradleyTerry(AbstractPreferences):
     """Weight decay (share of each weight, for each unit of step size)."""
     batch: int = 32
     """Comparisons a gradient step."""
-    steps: int = 50
+    steps: int = 40
     """Gradient steps after each round of answers."""
     slip: float = 0.1
     """ε: share of answers taken to be given at random."""
@@ -201,10 +201,14 @@ class BradleyTerry(AbstractPreferences):
         held = place % self.hold_out == self.hold_out - 1
         train, test = comparisons.known & ~held, comparisons.known & held
         networks, adam, loss = self._fit(state.networks, state.adam, normaliser, comparisons, train, key)
-        margin = self._margin(networks, normaliser, comparisons.pairs).mean(0)
+        sides = (comparisons.pairs.left, comparisons.pairs.right)
+        value = jnp.stack([self._members(networks, normaliser, s.steps).mean(0) for s in sides])
+        own = jnp.stack([s.mask for s in sides])
+        totals = jnp.where(own, value, 0.0).sum(-1)
+        margin = totals[1] - totals[0]
         decided = test & (comparisons.target != 0.5)
         right = ((margin > 0) == (comparisons.target > 0.5)) & decided
-        mean, deviation = self._spread(networks, normaliser, comparisons)
+        mean, deviation = _spread(value, own & comparisons.known[None, :, None])
         held_out = decided.sum()
         found = (comparisons.count, loss, _share(right.sum(), held_out), held_out)
         metrics = dict(zip(NAMES, found, strict=True))
@@ -282,17 +286,14 @@ class BradleyTerry(AbstractPreferences):
 
         return jnp.concatenate([one(pairs.left), one(pairs.right)], axis=1)
 
-    def _spread(
-        self, networks: RewardNetwork, normaliser: nn.Normaliser, comparisons: Comparisons
-    ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-        """Mean and standard deviation of r̂ over everything compared; 0 and 1 before anything was."""
-        sides = (comparisons.pairs.left, comparisons.pairs.right)
-        value = jnp.stack([self._members(networks, normaliser, s.steps).mean(0) for s in sides])
-        weight = jnp.stack([s.mask & comparisons.known[:, None] for s in sides]).astype(jnp.float32)
-        total = weight.sum()
-        mean = _share((weight * value).sum(), total)
-        variance = _share((weight * jnp.square(value - mean)).sum(), total)
-        return mean, jnp.where(total > 0, jnp.sqrt(variance + 1e-6), 1.0)
+
+def _spread(value: Float[Array, "2 C L"], known: Bool[Array, "2 C L"]) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Mean and standard deviation of r̂ over everything compared; 0 and 1 before anything was."""
+    weight = known.astype(jnp.float32)
+    total = weight.sum()
+    mean = _share((weight * value).sum(), total)
+    variance = _share((weight * jnp.square(value - mean)).sum(), total)
+    return mean, jnp.where(total > 0, jnp.sqrt(variance + 1e-6), 1.0)
 
 
 def _share(part: Array, whole: Array) -> Float[Array, ""]:
