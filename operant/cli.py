@@ -229,7 +229,7 @@ def _parse_train(argv: list[str]) -> Any:
     learner = config.from_plain(plain_of(given.fields), cls, "--learner")
     env = study.read_env(given.env, "ENV")
     audits = tuple(config.from_plain(a, AbstractAudit, "--audits", any_case=True) for a in given.audits)
-    name = given.name or f"{given.env}-{cls.__name__}".lower().replace("/", "-").replace(":", "-")
+    name = given.name or _folder_name(f"{given.env}-{cls.__name__}")
     counts = {key: config.read(_value(getattr(given, key)), int, f"--{key}") for key in _COUNTS}
     return study.Study(
         name=name,
@@ -241,17 +241,22 @@ def _parse_train(argv: list[str]) -> Any:
     )
 
 
+# flags that `train` and `teach` share
+_NUM_ENVS = ("num_envs", Annotated[str, arg(metavar="INT", help="Environments stepped side by side.")], "16")
+_SEED = ("seed", Annotated[str, arg(metavar="INT", help="The number that all randomness comes from.")], "0")
+_NAME = ("name", Annotated[str, arg(metavar="TEXT", help="What the run's folder is called.")], "")
+
 _COUNTS = ("steps", "num_envs", "seeds", "seed", "eval_episodes")
 _TRAIN = [
     ("env", Annotated[Positional[str], arg(metavar="ENV", help="An environment's id, such as Pendulum-v1.")]),
     ("learner", Annotated[str, arg(metavar="NAME", help="The learner; its fields are flags below.")], "ppo"),
     ("steps", Annotated[str, arg(metavar="INT", help="Environment steps of each seed.")], "100000"),
     ("seeds", Annotated[str, arg(metavar="INT", help="Independent repetitions.")], "5"),
-    ("num_envs", Annotated[str, arg(metavar="INT", help="Environments stepped side by side.")], "16"),
-    ("seed", Annotated[str, arg(metavar="INT", help="The number that all randomness comes from.")], "0"),
+    _NUM_ENVS,
+    _SEED,
     ("eval_episodes", Annotated[str, arg(metavar="INT", help="Greedy episodes of each seed at the end.")], "20"),
     ("audits", Annotated[tuple[str, ...], arg(metavar="[NAME ...]", help="Which audits; none: all of them.")], ()),
-    ("name", Annotated[str, arg(metavar="TEXT", help="What the run's folder is called.")], ""),
+    _NAME,
     ("statement", Annotated[str, arg(metavar="TEXT", help="What is meant, in words.")], ""),
 ]
 
@@ -295,7 +300,7 @@ def _parse_teach(argv: list[str]) -> Any:
     counts = {key: config.read(_value(getattr(given, key)), int, f"--{key}") for key in ("steps", "num_envs", "seed")}
     people = isinstance(made["teacher"], Person)
     asked = study.Study(
-        name=given.name or f"teach-{given.env}".lower().replace("/", "-").replace(":", "-"),
+        name=given.name or _folder_name(f"teach-{given.env}"),
         env=study.read_env(given.env, "ENV"),
         intent=Intent(made["reward"], statement=given.statement, truth=None if people else Task()),
         learner=made["learner"],
@@ -313,15 +318,19 @@ _TEACH = [
     ("teacher", Annotated[str, arg(metavar="NAME", help="Who answers: person, oracle or stochastic.")], "person"),
     ("learner", Annotated[str, arg(metavar="NAME", help="The learner.")], "ppo"),
     ("steps", Annotated[str, arg(metavar="INT", help="Environment steps.")], "300000"),
-    ("num_envs", Annotated[str, arg(metavar="INT", help="Environments stepped side by side.")], "16"),
-    ("seed", Annotated[str, arg(metavar="INT", help="The number that all randomness comes from.")], "0"),
-    ("name", Annotated[str, arg(metavar="TEXT", help="What the run's folder is called.")], ""),
+    _NUM_ENVS,
+    _SEED,
+    _NAME,
     ("statement", Annotated[str, arg(metavar="TEXT", help="What is meant, in words; the page shows it.")], ""),
     ("labels", Annotated[str, arg(metavar="URL", help="Where answers are kept: a file, or postgresql://….")], ""),
     ("host", Annotated[str, arg(metavar="TEXT", help="Where the page is served; others than this machine need the "
                                 "token that is then shown.")], "127.0.0.1"),
     ("port", Annotated[int, arg(metavar="INT", help="Its port; 0: any that is free.")], 0),
 ]  # fmt: skip
+
+
+def _folder_name(text: str) -> str:
+    return text.lower().replace("/", "-").replace(":", "-")
 
 
 def _chosen(argv: list[str], flag: str = "--learner", usual: str = "ppo") -> str:

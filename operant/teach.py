@@ -10,7 +10,7 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from operant.errors import SpecError
@@ -18,9 +18,7 @@ from operant.io.recorders import AbstractRecorder
 from operant.loops.asking import Questions
 from operant.study import Study
 from operant.teachers import Person
-
-LABELS = "labels.db"
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
+from operant.teachers.person import LABELS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +32,7 @@ class Page:
 
 
 @contextlib.contextmanager
-def studio(study: Study, folder: Path, page: Page, say: object) -> Iterator[AbstractRecorder]:
+def studio(study: Study, folder: Path, page: Page, say: Callable[[str], None]) -> Iterator[AbstractRecorder]:
     """Serve the page of a run while the block runs; gives the recorder that tells the page how training stands.
 
     Args:
@@ -43,6 +41,7 @@ def studio(study: Study, folder: Path, page: Page, say: object) -> Iterator[Abst
     Raises:
         SpecError: the studio's packages are missing, or the address cannot be had.
     """
+    from operant.studio.guard import LOOPBACK
     from operant.studio.live import Live
 
     assert isinstance(study.teacher, Person)
@@ -66,7 +65,7 @@ def studio(study: Study, folder: Path, page: Page, say: object) -> Iterator[Abst
                 for path in folder.glob(f"{LABELS}*"):
                     path.unlink()
             raise SpecError(told["error"])
-        say(f"open {told['link']}")  # type: ignore[operator]
+        say(f"open {told['link']}")
         yield live
     finally:
         process.terminate()

@@ -67,13 +67,6 @@ class Agreement:
         return np.array(found)
 
 
-def _taught(segment: int, budget: int, at_once: int) -> dict:
-    return {
-        "reward": BradleyTerry(segment=segment),
-        "teaching": Teaching(Oracle(), Questions(budget=budget, at_once=at_once)),
-    }
-
-
 def _stands_in(
     tier: Tier, env: str, id: str | AbstractEnv, steps: int, labels: int, segment: int, seeds: int, name: str
 ) -> Claim:
@@ -89,7 +82,9 @@ def _stands_in(
         steps=steps,
         seeds=seeds,
         test=Recovers(floor=RANDOM[env.split()[0]]),
-        subject=Trained(PPO(), id, **_taught(segment, labels, 20)),
+        subject=Trained(
+            PPO(), id, reward=BradleyTerry(segment=segment), teaching=Teaching(Oracle(), Questions(labels))
+        ),
         control=Trained(PPO(), id, reward=Task()),
     )
 

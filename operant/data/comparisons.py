@@ -436,8 +436,15 @@ class Store:
         return json.loads(text)
 
     def waiting(self, member: int | None = None) -> int:
-        """Pairs without an answer, leased or not; of one member, or of all."""
-        query = sa.select(sa.func.count()).where(pairs.c.answer_id.is_(None), pairs.c.duplicate_of.is_(None))
+        """Pairs without an answer, leased or not; of one member, or of all. Repeated pairs do not count."""
+        return self._count(pairs.c.answer_id.is_(None), member)
+
+    def answered(self, member: int | None = None) -> int:
+        """Pairs with an answer that stands, as `stats` counts them; of one member, or of all."""
+        return self._count(pairs.c.answer_id.is_not(None), member)
+
+    def _count(self, condition: sa.ColumnElement[bool], member: int | None) -> int:
+        query = sa.select(sa.func.count()).where(condition, pairs.c.duplicate_of.is_(None))
         if member is not None:
             query = query.where(pairs.c.member == member)
         return self.database.run(lambda c: c.execute(query).scalar_one(), "read")

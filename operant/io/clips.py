@@ -169,7 +169,7 @@ def _play(
 
 def shrink(frames: Frames, *, most: int = MOST_FRAMES, side: int = SIDE) -> Frames:
     """At most `most` frames, evenly apart, first and last included; longest side at most `side` pixels."""
-    frames = _checked(frames)
+    frames = checked(frames)
     shown = np.unique(np.linspace(0, len(frames) - 1, min(len(frames), most)).round().astype(int))
     return np.stack([_small(frames[t], side) for t in shown])
 
@@ -198,7 +198,7 @@ def write_apng(frames: Frames, path: str | Path, fps: float = FPS) -> Path:
 def _write(frames: Frames, path: str | Path, fps: float, *choices: dict[str, Any]) -> Path:
     if fps <= 0:
         raise SpecError(f"expected fps > 0 (frames a second); got {fps}. The default is {FPS:g}.")
-    images = [Image.fromarray(frame) for frame in _checked(frames)]
+    images = [Image.fromarray(frame) for frame in checked(frames)]
     found = []
     for choice in choices:
         buffer = io.BytesIO()
@@ -217,7 +217,8 @@ def _small(frame: np.ndarray, side: int) -> np.ndarray:
     return np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS))
 
 
-def _checked(frames: Frames) -> Frames:
+def checked(frames: Frames) -> Frames:
+    """`frames`, or DataError unless they are uint8 (T ≥ 1, H, W, 3)."""
     frames = np.asarray(frames)
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or not len(frames):
         raise DataError(

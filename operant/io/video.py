@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from operant.errors import DataError, SpecError
+from operant.errors import SpecError
 from operant.io.checkpoint import write_atomically
-from operant.io.clips import FPS, Frames
+from operant.io.clips import FPS, Frames, checked
 
 _CODECS = {
     ".mp4": ("mp4", "libx264", {"preset": "veryfast", "crf": "20", "movflags": "+faststart"}),
@@ -31,9 +31,7 @@ def write_video(frames: Frames, path: str | Path, fps: float = FPS) -> Path:
         raise SpecError(f"expected a video to end in {' or '.join(_CODECS)}; got {path.name!r}. Choose one of them.")
     if fps <= 0:
         raise SpecError(f"expected fps > 0 (frames a second); got {fps}. The default is {FPS:g}.")
-    frames = np.asarray(frames)
-    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or len(frames) == 0:
-        raise DataError(f"expected frames uint8 (T ≥ 1, H, W, 3); got {frames.dtype} {frames.shape}.")
+    frames = checked(frames)
     try:
         import av
     except ImportError as error:

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from operant.core import AbstractEnv, AbstractHostEnv, AbstractLearner, EnvSpec, Intent
+from operant.data.comparisons import Store
 from operant.data.segments import Answers, Pairs, rows
 from operant.errors import SpecError
 from operant.io.video import write_video
@@ -27,7 +28,6 @@ from operant.loops.spread import compiler_options
 from operant.math import random
 from operant.teachers import TARGET, Answer, Person
 
-LABELS = "labels.db"
 CLIPS = "clips"
 
 
@@ -48,10 +48,8 @@ class Attending(AbstractAsking):
             )
         if folder is None:
             raise SpecError("expected a run folder for people's answers to be kept in; got none. Pass folder=….")
-        from operant.data.comparisons import Store  # SQLAlchemy and Alembic: an extra
-
         self.learner, self.env, self.steps_each, self.folder = learner, env, steps_each, folder
-        self.store = Store(self.teacher.labels or folder / LABELS, duplicates=self.teacher.duplicates)
+        self.store = Store(self.teacher.store_of(folder), duplicates=self.teacher.duplicates)
         self.seen, self.answered, self.rounds, self.lessons = 0, set[int](), 0, 0
         self._worker = ThreadPoolExecutor(1, "filming")
         self._filming: Future | None = None

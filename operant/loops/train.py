@@ -331,7 +331,7 @@ class _Job:
         about = (self.intent, teaching, self.spec, keys, self.iterations, self.window)
         if not isinstance(teaching.teacher, Person):
             return Asking(*about)
-        from operant.loops.attending import Attending  # the store is an extra
+        from operant.loops.attending import Attending  # SQLAlchemy takes long to import, and few runs need it
 
         return Attending(*about, learner=self.learner, env=self.env, steps_each=self.per_iteration, folder=self.folder)
 

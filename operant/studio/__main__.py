@@ -20,6 +20,7 @@ from operant.errors import OperantError
 from operant.studio.app import app
 from operant.studio.live import status
 from operant.studio.serving import serve
+from operant.teachers import Person
 
 PATIENCE = 600.0
 
@@ -36,7 +37,7 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
     try:
-        with Store(given.labels or given.folder / "labels.db") as store:
+        with Store(Person(given.labels).store_of(given.folder)) as store:
             looked = [time.monotonic()]
 
             def look() -> dict:

@@ -76,7 +76,7 @@ def status(folder: Path, store: Store) -> dict[str, Any]:
     error = now.get("error")
     phase = now["phase"]
     try:
-        answers, waiting = store.stats().answered, store.waiting()
+        answers, waiting = store.answered(), store.waiting()
     except StoreError as failure:
         answers, waiting, error = 0, 0, str(failure)
     if phase == "training" and "pid" in now and not _alive(now["pid"]):

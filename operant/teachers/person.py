@@ -7,12 +7,17 @@ Traceback (most recent call last):
 operant.errors.SpecError: expected a person to be asked through a comparison store; label was called. Train with a ...
 """
 
+from pathlib import Path
+
 import numpy as np
 from jaxtyping import Int, PRNGKeyArray
 
 from operant.data.segments import Pairs
 from operant.errors import SpecError
 from operant.teachers import AbstractTeacher
+
+LABELS = "labels.db"
+"""The file of answers in a run's folder."""
 
 
 class Person(AbstractTeacher):
@@ -26,6 +31,10 @@ class Person(AbstractTeacher):
     def __check_init__(self) -> None:
         if not 0.0 <= self.duplicates < 1.0:
             raise SpecError(f"expected Person.duplicates in [0, 1); got {self.duplicates:g}. Use 0 for none.")
+
+    def store_of(self, run: Path) -> str | Path:
+        """Where the answers about the run in this folder are kept."""
+        return self.labels or run / LABELS
 
     def label(self, pairs: Pairs, *, key: PRNGKeyArray | None) -> Int[np.ndarray, " n"]:
         raise SpecError(

@@ -41,6 +41,7 @@ from operant.core import AbstractReward, Action, Card, EnvSpec, Metrics, Obs, Re
 from operant.data.replay import Replay
 from operant.data.segments import Answers, Comparisons, Pairs, Segments, draw, rows
 from operant.errors import SpecError
+from operant.math.random import child
 from operant.rewards.bonuses.state_entropy import StateEntropy
 from operant.rewards.preferences import AbstractPreferences
 from operant.rewards.queries import AbstractQuery
@@ -154,7 +155,7 @@ class BradleyTerry(AbstractPreferences):
             number(1.0),
             Replay.init(spec, self.pool),
             Comparisons.init(spec, self.capacity, self.segment),
-            self.before.init(spec, key=jax.random.fold_in(key, 1)),
+            self.before.init(spec, key=child(key, 1)),
             {name: number(0.0) for name in NAMES},
         )
 
