@@ -5,6 +5,7 @@ from operant.rewards.clip import Clip
 from operant.rewards.constraints.lagrangian import Lagrangian
 from operant.rewards.normalise import Normalise
 from operant.rewards.preferences.bradley_terry import BradleyTerry
+from operant.rewards.preferences.regret import Regret
 from operant.rewards.program import Program, load_program
 from operant.rewards.scale import Scale
 from operant.rewards.shaping.heuristic import Heuristic
@@ -20,6 +21,7 @@ __all__ = [
     "Normalise",
     "PotentialShaping",
     "Program",
+    "Regret",
     "Scale",
     "StateEntropy",
     "Task",
