@@ -32,6 +32,8 @@ class Replay(eqx.Module):
     """The row written next."""
     filled: Int[Array, ""]
     """Rows that hold something."""
+    member: Int[Array, ""] | None = None
+    """Where `data` is (seeds, rows, N), several rings side by side: which of them this is. None: `data` is one ring."""
 
     @classmethod
     def init(cls, spec: EnvSpec, capacity: int) -> "Replay":
@@ -52,12 +54,17 @@ class Replay(eqx.Module):
 
     @property
     def rows(self) -> int:
-        return self.data.terminated.shape[0]
+        return self.data.terminated.shape[-2]
+
+    @property
+    def columns(self) -> int:
+        """N: environments side by side."""
+        return self.data.terminated.shape[-1]
 
     @property
     def size(self) -> Int[Array, ""]:
         """Transitions held."""
-        return self.filled * self.data.terminated.shape[1]
+        return self.filled * self.columns
 
     def insert(self, batch: Transition) -> "Replay":
         """With a rollout (T, N) written over the oldest rows; T ≤ rows. In place where the buffers are donated."""
@@ -70,10 +77,14 @@ class Replay(eqx.Module):
         kept = Transition(
             batch.obs, batch.action, batch.reward, batch.terminated, batch.truncated, batch.next_obs, {}
         )  # fmt: skip
-        write = lambda ring, new: ring.at[rows].set(new.astype(ring.dtype), mode="promise_in_bounds")
+        write = lambda ring, new: ring.at[self._at(rows)].set(new.astype(ring.dtype), mode="promise_in_bounds")
         data = jax.tree.map(write, self.data, kept)
         cursor = (self.cursor + steps) % self.rows
-        return Replay(data, cursor, jnp.minimum(self.filled + steps, self.rows))
+        return Replay(data, cursor, jnp.minimum(self.filled + steps, self.rows), self.member)
+
+    def _at(self, *index: Array) -> tuple[Array, ...]:
+        """An index into `data`; of one ring among several, where there are several."""
+        return index if self.member is None else (jnp.broadcast_to(self.member, index[0].shape), *index)
 
     def places(self, key: PRNGKeyArray, shape: tuple[int, ...], steps: int = 1) -> tuple[Array, Array]:
         """`(age, environment)` of uniformly drawn transitions; age 0 is the oldest.
@@ -82,7 +93,7 @@ class Replay(eqx.Module):
         """
         row_key, column_key = jax.random.split(key)
         age = random.integers(row_key, shape, jnp.maximum(self.filled - (steps - 1), 1))
-        return age, random.integers(column_key, shape, self.data.terminated.shape[1])
+        return age, random.integers(column_key, shape, self.columns)
 
     def windows(self, age: Int[Array, "*B"], column: Int[Array, "*B"], steps: int) -> tuple[Transition, Array]:
         """The `steps` transitions from each place on: (*B, steps), and which of them belong to its episode.
@@ -92,7 +103,8 @@ class Replay(eqx.Module):
         ages = age[..., None] + jnp.broadcast_to(jnp.arange(steps), (*age.shape, steps))
         row = (self.cursor - self.filled + ages) % self.rows
         columns = jnp.broadcast_to(column[..., None], row.shape)
-        window = jax.tree.map(lambda x: x.at[row, columns].get(mode="promise_in_bounds"), self.data)
+        place = self._at(row, columns)
+        window = jax.tree.map(lambda x: x.at[place].get(mode="promise_in_bounds"), self.data)
         goes_on = (~window.done[..., :-1] & (ages[..., 1:] < self.filled)).astype(jnp.int32)
         within: Bool[Array, "*B steps"] = jnp.concatenate(
             [jnp.ones((*age.shape, 1), bool), jnp.cumprod(goes_on, axis=-1).astype(bool)], axis=-1
