@@ -31,7 +31,7 @@ ENVS = HERE / ".envs"
 RESULTS = HERE / "results"
 TIMEOUT = 1800.0
 
-SB3, REJAX, COLD, WARM = "sb3", "rejax", "operant cold", "operant warm"
+SB3, REJAX, IMITATION, COLD, WARM = "sb3", "rejax", "imitation", "operant cold", "operant warm"
 PLAN: dict[str, tuple[str, ...]] = {
     "cartpole": (SB3, REJAX, COLD, WARM),
     "pendulum": (SB3, REJAX, COLD, WARM),
@@ -42,12 +42,14 @@ PLAN: dict[str, tuple[str, ...]] = {
     "sac-256": (SB3, REJAX, COLD),
     "sac-64": (SB3, REJAX, COLD),
     "hopper": (SB3, COLD),
+    "preferences": (IMITATION, COLD, WARM),
 }
 """Who runs what."""
 
 PACKAGES = {
     SB3: ("stable_baselines3", "torch", "gymnasium", "mujoco", "numpy"),
     REJAX: ("rejax", "jax", "jaxlib", "gymnax", "flax", "distrax", "numpy"),
+    IMITATION: ("imitation", "stable_baselines3", "torch", "gymnasium", "seals", "numpy"),
     "operant": ("operant", "jax", "jaxlib", "equinox", "optax", "gymnasium", "mujoco", "numpy"),
 }
 
@@ -60,6 +62,11 @@ SHOWN: dict[str, tuple[tuple[str, str], ...]] = {
     "compile-8": (("build", "s to trace and compile"), ("wall", "s, whole process")),
     "sac-256": (("updates_per_second", "updates/s"), ("matmul_share", "of matrix rate"), ("matmul_gflops", "GFLOP/s")),
     "sac-64": (("updates_per_second", "updates/s"), ("matmul_share", "of matrix rate"), ("matmul_gflops", "GFLOP/s")),
+    "preferences": (
+        ("wall", "s to −200, whole process"),
+        ("build", "s compiling"),
+        ("steps_to_target", "steps to −200"),
+    ),
     "hopper": (("step_us", "µs an environment step"), ("env_share", "of it inside the environments")),
 }
 """What the table shows of each task; the first is what ratios are of. Memory is shown for all."""
@@ -69,7 +76,7 @@ Median = Callable[[str, str, str], float]
 
 
 def goals(m: Median) -> list[tuple[str, float, str, float]]:
-    """What issue 2 asks for: (words, value, "≥" or "≤", limit)."""
+    """What issues 2 and 3 ask for: (words, value, "≥" or "≤", limit)."""
 
     def ours_over(peer: str, task: str, name: str, who: str = COLD) -> float:
         return m(task, who, name) / m(task, peer, name)
@@ -91,6 +98,12 @@ def goals(m: Median) -> list[tuple[str, float, str, float]]:
         ("SAC 64×64: our updates/s over SB3's", ours_over(SB3, "sac-64", updates), "≥", 4.0),
         ("Hopper-v5: our time an environment step over SB3's", ours_over(SB3, "hopper", step), "≤", 1.0),
         ("Hopper-v5: share of our time inside the environments", m("hopper", COLD, "env_share"), "≥", 0.7),
+        (
+            "Comparisons on Pendulum, cold: imitation's time over ours",
+            1 / ours_over(IMITATION, "preferences", "wall"),
+            "≥",
+            10.0,
+        ),
     ]
     return [goal for goal in found if goal[1] == goal[1]]
 
@@ -171,7 +184,7 @@ def derive(row: dict) -> dict:
     row["build"] = sum(parts) if parts else None
     row["wall_rate"] = row["steps"] / row["wall"] if row.get("steps") else None
     row["step_us"] = 1e6 * row["seconds_per_step"] if row.get("seconds_per_step") else None
-    if row["task"] in ("cartpole", "pendulum") and row["time_to_target"] is None:
+    if row["task"] in ("cartpole", "pendulum", "preferences") and row["time_to_target"] is None:
         row["error"] = f"{row['final_return']:.0f} after {row['steps']} steps: target not reached"
     return row
 
@@ -296,7 +309,7 @@ def main() -> None:
     ENVS.mkdir(exist_ok=True)
     RESULTS.mkdir(exist_ok=True)
     if args.build:
-        for variant in (SB3, REJAX):
+        for variant in (SB3, REJAX, IMITATION):
             print(variant, versions(variant))
         return None
     plan = {task: PLAN[task] for task in PLAN if task in args.tasks}
@@ -305,7 +318,7 @@ def main() -> None:
         "date": time.strftime("%Y-%m-%d"), "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "rounds": args.rounds, "cores": len(os.sched_getaffinity(0)), "processor": processor(),
         "platform": platform.platform(), "python": platform.python_version(), "load_average": os.getloadavg(),
-        "versions": {v: versions(v) for v in (SB3, REJAX, "operant")}, "runs": [],
+        "versions": {v: versions(v) for v in (SB3, REJAX, IMITATION, "operant")}, "runs": [],
     }  # fmt: skip
     if record["load_average"][0] > 1:
         print(f"The load average is {record['load_average'][0]:.1f}: other work on this machine will blur the ratios.")

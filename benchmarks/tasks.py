@@ -94,6 +94,24 @@ class SAC:
         return 2.0 * self.batch * (targets + critics + policy)
 
 
+@dataclasses.dataclass(frozen=True)
+class Preferences:
+    """PPO on a reward that is learned from an oracle's comparisons of random pairs; judged by the true reward.
+
+    Each library brings its own step sizes, minibatches and schedules: there is no common set with which both learn.
+    """
+
+    ppo: PPO
+    """Read of it: environment, budget, target, episodes, widths; `num_envs` by imitation."""
+    comparisons: int
+    at_once: int
+    """Comparisons between two stretches of training."""
+    segment: int
+    """Steps of each of the two that are compared."""
+    hidden: tuple[int, ...] = (64, 64)
+    """Of the reward's one network, on (s, a)."""
+
+
 CARTPOLE = PPO(
     env="CartPole-v1", num_envs=8, rollout=32, minibatches=1, epochs=20, lr=1e-3, discount=0.98, trace=0.8,
     normalise=False, clip_value=False, budget=200_192, target=475.0, every=5_120,
@@ -110,7 +128,11 @@ HOPPER = PPO(
     normalise=True, clip_value=True, budget=20_480,
 )  # fmt: skip
 
-TASKS: dict[str, PPO | SAC] = {
+PREFERENCES = Preferences(
+    dataclasses.replace(PENDULUM, budget=204_800, every=10_240), comparisons=500, at_once=25, segment=50
+)
+
+TASKS: dict[str, PPO | SAC | Preferences] = {
     "cartpole": CARTPOLE,
     "pendulum": PENDULUM,
     "seeds-1": dataclasses.replace(CARTPOLE, target=None, budget=102_400),
@@ -120,6 +142,7 @@ TASKS: dict[str, PPO | SAC] = {
     "sac-256": SAC(hidden=(256, 256), updates=1_000),
     "sac-64": SAC(hidden=(64, 64), updates=4_000),
     "hopper": HOPPER,
+    "preferences": PREFERENCES,
 }
 """`seeds-*`: throughput of a fixed budget a seed. `compile-*`: the training chunk, without evaluation."""
 

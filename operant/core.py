@@ -376,7 +376,7 @@ class Card:
     """arXiv id, or a DOI where there is none."""
     family: str
     needs: tuple[str, ...] = ()
-    """Of "env", "dataset", "true_reward", "model", "discrete", "continuous"."""
+    """Of "env", "dataset", "comparisons", "true_reward", "model", "discrete", "continuous"."""
 
 
 class AbstractLearner(eqx.Module):

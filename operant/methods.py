@@ -28,9 +28,19 @@ from operant.claims._samples import still
 from operant.claims._tests import Published
 from operant.core import AbstractAudit, AbstractLearner, AbstractReward, Card
 from operant.errors import SpecError, nearest
+from operant.learners.preferences.losses import AbstractPreferenceLoss
+from operant.rewards.priors import AbstractPrior
+from operant.rewards.queries import AbstractQuery
+from operant.rewards.representations import AbstractRepresentation
+from operant.teachers import AbstractSimilarity, AbstractTeacher
 
-FAMILIES = {"learners": AbstractLearner, "rewards": AbstractReward, "audits": AbstractAudit}
-"""Folder of `operant`, and the abstract class of what is in it."""
+FAMILIES: dict[str, tuple[type, ...]] = {
+    "learners": (AbstractLearner, AbstractPreferenceLoss),
+    "rewards": (AbstractReward, AbstractQuery, AbstractRepresentation, AbstractPrior),
+    "teachers": (AbstractTeacher, AbstractSimilarity),
+    "audits": (AbstractAudit,),
+}
+"""Folder of `operant`, and the abstract classes of what is in it, slots among them."""
 EVIDENCE = Path(__file__).parent / "claims" / "evidence.json"
 
 
@@ -43,7 +53,7 @@ class Method:
     stem: str
     """Its file, and the name of its tests, claims and page."""
     folder: str
-    """Of "learners", "rewards", "audits"."""
+    """Of `FAMILIES`."""
     module: str
     card: Card
     evidence: str
@@ -52,7 +62,7 @@ class Method:
 
     @property
     def cls(self) -> type:
-        return config.known(FAMILIES[self.folder])[self.name]
+        return _public(self.folder)[self.name]
 
     @property
     def link(self) -> str:
@@ -72,8 +82,8 @@ def all_methods() -> tuple[Method, ...]:
     """Every public class of the families that has a card, by folder, then by name."""
     evidence = json.loads(EVIDENCE.read_text()) if EVIDENCE.exists() else {}
     found = []
-    for folder, family in FAMILIES.items():
-        for name, cls in sorted(config.known(family).items()):
+    for folder in FAMILIES:
+        for name, cls in sorted(_public(folder).items()):
             if (card := getattr(cls, "card", None)) is None:
                 continue
             stem = cls.__module__.rpartition(".")[2]
@@ -81,6 +91,11 @@ def all_methods() -> tuple[Method, ...]:
             counts = known["reproduced"], known["of"]
             found.append(Method(name, stem, folder, cls.__module__, card, known["evidence"], counts))
     return tuple(found)
+
+
+def _public(folder: str) -> dict[str, type]:
+    """The public final classes of a folder, by name."""
+    return {name: cls for family in FAMILIES[folder] for name, cls in config.known(family).items()}
 
 
 def search(words: Sequence[str] = ()) -> tuple[Method, ...]:
@@ -177,7 +192,7 @@ def _first_sentence(m: Method) -> str:
 
 def example(m: Method) -> str:
     """Five lines or so that can be run: training with a learner; what the class's own doctest does otherwise."""
-    if m.folder == "learners":
+    if issubclass(m.cls, AbstractLearner) and "env" in m.needs:
         env = "Pendulum-v1" if "continuous" in m.needs or "discrete" not in m.needs else "CartPole-v1"
         return "\n".join(
             [

@@ -69,16 +69,7 @@ class Dataset(eqx.Module):
                 f"expected at least one transition; got reward of shape {np.shape(data.reward)}. "
                 "Give arrays whose first axis is M ≥ 1."
             )
-        flag, number = Box((), 0, 1, "bool"), Box((), dtype="float32")
-        kept = Transition(
-            _column("obs", data.obs, spec.obs, rows),
-            _column("action", data.action, spec.action, rows),
-            _column("reward", data.reward, number, rows),
-            _column("terminated", data.terminated, flag, rows),
-            _column("truncated", data.truncated, flag, rows),
-            _column("next_obs", data.next_obs, spec.obs, rows),
-            {name: _extra(name, x, rows) for name, x in data.extras.items()},
-        )
+        kept = checked(data, spec)
         episode = np.asarray(episode)
         if episode.shape != (rows,) or episode.dtype.kind not in "iu":
             raise DataError(
@@ -99,7 +90,7 @@ class Dataset(eqx.Module):
             )
         lengths = np.diff(np.r_[starts, rows])
         numbered = np.repeat(np.arange(len(starts), dtype=np.int32), lengths)
-        self.source = Source(origin, licence, _hash((kept, numbered)))
+        self.source = Source(origin, licence, digest((kept, numbered)))
         self.data, self.episode = jax.tree.map(jnp.asarray, (kept, numbered))
         self.spec, self.longest = spec, int(lengths.max())
 
@@ -221,6 +212,21 @@ class Dataset(eqx.Module):
         return cls(data, episode, spec, origin=about["origin"], licence=about["licence"])
 
 
+def checked(data: Transition, spec: EnvSpec, prefix: str = "") -> Transition:
+    """Transitions (M,) in the dtypes of a spec, or a DataError that names the array, after `prefix`."""
+    rows, flag, number = len(np.asarray(data.reward)), Box((), 0, 1, "bool"), Box((), dtype="float32")
+    column = lambda name, x, space: _column(prefix + name, x, space, rows)
+    return Transition(
+        column("obs", data.obs, spec.obs),
+        column("action", data.action, spec.action),
+        column("reward", data.reward, number),
+        column("terminated", data.terminated, flag),
+        column("truncated", data.truncated, flag),
+        column("next_obs", data.next_obs, spec.obs),
+        {name: _extra(name, x, rows) for name, x in data.extras.items()},
+    )
+
+
 def _column(name: str, x: Any, space: Space, rows: int) -> Any:
     """`x` as `rows` elements of a space, in its dtype, or a DataError."""
     if isinstance(space, Composite):
@@ -270,7 +276,7 @@ def _finite(name: str, x: np.ndarray) -> None:
         )
 
 
-def _hash(tree: Any) -> str:
+def digest(tree: Any) -> str:
     """SHA-256 over every array's path, dtype, shape and bytes."""
     digest = hashlib.sha256()
     for path, x in jax.tree_util.tree_leaves_with_path(tree):

@@ -13,75 +13,27 @@ Deviations from the paper:
    dimension, no smaller than e⁻⁵: the likelihood of a deterministic demonstrator has no maximum otherwise.
 3. Observations are standardised by moments of the batches seen so far, the present one included.
 
+>>> from operant.core import Box
 >>> learner = BC(hidden=(8,))
 >>> state = learner.init(EnvSpec(Box((3,)), Box((2,), -2.0, 2.0), 100), key=jax.random.key(0))
 >>> learner.policy(state)(jnp.zeros(3), (), key=None)[0].shape
 (2,)
 """
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Int, PRNGKeyArray
 
 from operant import nn
-from operant.core import (
-    AbstractLearner,
-    AbstractPolicy,
-    Box,
-    Card,
-    Carry,
-    Discrete,
-    EnvSpec,
-    Metrics,
-    Obs,
-    RewardFn,
-    Transition,
-)
-from operant.dists import AbstractDistribution, Categorical, Normal
+from operant.core import AbstractLearner, Card, EnvSpec, Metrics, Obs, RewardFn, Transition
 from operant.errors import SpecError
-from operant.learners.ppo import to_action
+from operant.learners._density import DensityPolicy, Network, density, to_choice
 from operant.math.schedules import AbstractSchedule
-
-LOG_STD = (-5.0, 2.0)
-"""Bounds of the log standard deviation, in units of the box."""
-
-
-class Network(eqx.Module):
-    """Encoder and MLP to the parameters of a distribution."""
-
-    encoder: nn.Encoder
-    head: nn.MLP
-    log_std: Float[Array, " d"] | None
-    spec: EnvSpec = eqx.field(static=True)
-
-    def distribution(self, obs: Obs, raw: Obs) -> AbstractDistribution:
-        """π(· | s); `raw` is `obs` unnormalised, for action masks."""
-        out = self.head(self.encoder(obs))
-        if self.log_std is not None:
-            return Normal(out, jnp.exp(jnp.clip(self.log_std, *LOG_STD)))
-        mask = nn.action_mask(self.spec.obs, raw)
-        return Categorical(out) if mask is None else Categorical.masked(out, mask)
-
-
-class BCPolicy(AbstractPolicy):
-    """Normalise, encode, draw."""
-
-    spec: EnvSpec = eqx.field(static=True)
-    network: Network
-    normaliser: nn.Normaliser | None
-
-    def init_carry(self) -> Carry:
-        return ()
-
-    def __call__(self, obs: Obs, carry: Carry, *, key: PRNGKeyArray | None) -> tuple[Any, dict[str, Any], Carry]:
-        dist = self.network.distribution(obs if self.normaliser is None else self.normaliser(obs), obs)
-        choice = dist.mode() if key is None else dist.sample(key)
-        return to_action(self.spec.action, choice), {"log_prob": dist.log_prob(choice)}, carry
 
 
 class BCState(eqx.Module):
@@ -123,17 +75,7 @@ class BC(AbstractLearner):
             raise SpecError(f"expected BC.batch ≥ 1; got {self.batch}. Raise it.")
 
     def init(self, spec: EnvSpec, *, key: PRNGKeyArray) -> BCState:
-        continuous = isinstance(spec.action, Box)
-        if isinstance(spec.action, Box) and spec.action.dtype != "float32":
-            raise SpecError(
-                f"expected actions Discrete, or a Box of float32; got {spec.action}. Number the actions, or cast them."
-            )
-        rng = nn.generator(key)
-        encoder = nn.encoder(rng, spec.obs)
-        outputs = spec.action.size if isinstance(spec.action, Box) else spec.action.n
-        head = nn.mlp(rng, (encoder.size, *self.hidden, outputs), activation=self.activation, final_scale=0.01)
-        log_std = jax.device_put(np.zeros(outputs, np.float32)) if continuous else None
-        network = Network(encoder, head, log_std, spec)
+        network = density(nn.generator(key), spec, self.hidden, self.activation)
         return BCState(
             network,
             nn.zeros_init(optax.scale_by_adam(), nn.flat_size(network)),
@@ -141,8 +83,8 @@ class BC(AbstractLearner):
             jax.device_put(np.zeros((), np.int32)),
         )
 
-    def policy(self, state: BCState) -> BCPolicy:
-        return BCPolicy(state.network.spec, state.network, state.normaliser)
+    def policy(self, state: BCState) -> DensityPolicy:
+        return DensityPolicy(state.network.spec, state.network, state.normaliser)
 
     def update(
         self, state: BCState, batch: Transition, reward: RewardFn, *, key: PRNGKeyArray
@@ -159,16 +101,6 @@ class BC(AbstractLearner):
         lr = self.lr(state.steps) if callable(self.lr) else self.lr
         flat = flat - lr * (jnp.asarray(direction) + self.weight_decay * flat)
         return BCState(unflatten(flat), adam, normaliser, state.steps + 1), metrics
-
-
-def to_choice(space: Box | Discrete, action: Array) -> Array:
-    """The inverse of `to_action` inside the bounds: an action in units of the box, flat; integers stay themselves."""
-    if isinstance(space, Discrete):
-        return action
-    if not space.bounded:
-        return action.reshape(-1)
-    low, high = space.bounds()
-    return (2.0 * (action - low) / (high - low) - 1.0).reshape(-1)
 
 
 def _loss(network: Network, obs: Obs, raw: Obs, choice: Array) -> tuple[Array, Metrics]:

@@ -143,20 +143,23 @@ class Asking(AbstractAsking):
         measured = lambda p, side, values: eqx.tree_at(lambda p: getattr(p, side).steps.extras, p, values)
         shown = measured(measured(pairs, "left", left), "right", right)
         n = min(self.questions.at_once, self.questions.budget - number * self.questions.at_once)
-        said = np.stack([self._ask(rows(shown, i), k[2]) for i, k in enumerate(keys)])
+        start = number * self.questions.at_once
+        each = [self._ask(rows(pairs, i), rows(shown, i), start, k[2]) for i, k in enumerate(keys)]
+        pairs, said = (jax.tree.map(lambda *x: np.stack(x), *one) for one in zip(*each, strict=True))
         asked = np.broadcast_to(np.arange(said.shape[1], dtype=np.int32), said.shape)
-        id = number * self.questions.at_once + asked
-        answers = Answers(pairs, id, TARGET[said], asked < n, said != Answer.unsure)
+        answers = Answers(pairs, start + asked, TARGET[said], asked < n, said != Answer.unsure)
         return self.taught(states, answers, [k[1] for k in keys])
 
-    def _ask(self, pairs: Pairs, key: PRNGKeyArray) -> np.ndarray:
-        answers = np.asarray(self.teacher.label(pairs, key=key))
+    def _ask(self, pairs: Pairs, shown: Pairs, start: int, key: PRNGKeyArray) -> tuple[Pairs, np.ndarray]:
+        """What one seed's teacher answers: pairs without what it measured, and answers."""
+        answered, answers = self.teacher.answered(shown, start, key=key)
+        answers = np.asarray(answers)
         if answers.shape != (self.questions.at_once,) or not np.isin(answers, list(Answer)).all():
             raise SpecError(
                 f"expected {type(self.teacher).__name__}.label to give {self.questions.at_once} answers, each one of "
                 f"{[a.value for a in Answer]}; got {answers.dtype} {answers.shape}. See operant.teachers.Answer."
             )
-        return answers
+        return pairs if answered is shown else answered, answers
 
     def _compile(self) -> Any:
         truth, n, measures = self.intent.truth, self.questions.at_once, self.teacher.measures

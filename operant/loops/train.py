@@ -32,6 +32,7 @@ from operant.core import (
     Intent,
     Status,
 )
+from operant.data.comparison_dataset import ComparisonDataset
 from operant.data.dataset import Dataset
 from operant.errors import EnvError, OperantError, RunError, SpecError, StoreError
 from operant.io import card as cards
@@ -57,6 +58,8 @@ CHECKPOINT_SECONDS = 20.0
 CHECKPOINT_SHARE = 0.1
 """Most of the time that may go into writing them."""
 FILE = "checkpoint.operant"
+STORED = (Dataset, ComparisonDataset)
+"""What `fit` learns from, in place of an environment."""
 
 
 class Run(eqx.Module):
@@ -263,8 +266,8 @@ def _teaching(intent: Intent, teacher: AbstractTeacher | None, questions: Questi
 
 def _check_data(folder: Path, expected: str, dataset: Any) -> None:
     """Raise RunError unless `dataset` is the one this run learned from."""
-    got = dataset.source.sha256[:12] + "…" if isinstance(dataset, Dataset) else type(dataset).__name__
-    if not isinstance(dataset, Dataset) or dataset.source.sha256 != expected:
+    got = dataset.source.sha256[:12] + "…" if isinstance(dataset, STORED) else type(dataset).__name__
+    if not isinstance(dataset, STORED) or dataset.source.sha256 != expected:
         raise RunError(
             f"expected the dataset of {folder}, whose arrays hash to {expected[:12]}…; got {got}. "
             "Pass it as env=Dataset.load(…): a run folder does not hold its dataset."
@@ -361,7 +364,7 @@ class _Job:
 
     def _run(self, header: dict[str, Any] | None, interrupted: threading.Event) -> tuple[Run, OperantError | None]:
         about = {"steps": self.steps, "num_envs": self.num_envs, "seeds": self.seeds}
-        if isinstance(self.env, Dataset):
+        if isinstance(self.env, STORED):
             about = {"steps": self.steps, "batch": self.num_envs, "seeds": self.seeds, "dataset": vars(self.env.source)}
         card = cards.make(self.learner, self.env, self.intent, about)
         self.recorder.start(
@@ -531,7 +534,7 @@ class _Job:
 
 def _engine(env: Any) -> tuple[Any, int | None]:
     """The engine for what experience comes from, and its steps an iteration (None: rollout × environments)."""
-    if isinstance(env, Dataset):
+    if isinstance(env, STORED):
         from operant.loops.fit import FitEngine  # it stands on this module
 
         return FitEngine, 1
@@ -544,7 +547,7 @@ def _with_envs(spec: EnvSpec, num_envs: int) -> EnvSpec:
 
 def _plain(module: Any) -> dict[str, Any] | None:
     """What a file can say of a module; None where it holds Python functions."""
-    if isinstance(module, Dataset):  # arrays belong in files of their own
+    if isinstance(module, STORED):  # arrays belong in files of their own
         return {"sha256": module.source.sha256}
     try:
         return config.to_plain(module)

@@ -41,10 +41,28 @@ class AbstractTeacher(eqx.Module):
     def label(self, pairs: Pairs, *, key: PRNGKeyArray) -> Int[np.ndarray, " n"]:
         """An `Answer` for each of the n pairs (NumPy leaves)."""
 
+    def answered(self, pairs: Pairs, start: int, *, key: PRNGKeyArray) -> tuple[Pairs, Int[np.ndarray, " n"]]:
+        """The pairs that are answered in a session, n of them, and their answers: those that are asked about, unless
+        the teacher brings its own. `start` questions were asked before."""
+        return pairs, self.label(pairs, key=key)
+
 
 from operant.teachers.oracle import Oracle  # noqa: E402
 from operant.teachers.person import Person  # noqa: E402
 from operant.teachers.ranked import Ranked  # noqa: E402
+from operant.teachers.recorded import Recorded  # noqa: E402
+from operant.teachers.similarity import AbstractSimilarity, Alike  # noqa: E402
 from operant.teachers.stochastic import Stochastic  # noqa: E402
 
-__all__ = ["TARGET", "AbstractTeacher", "Answer", "Oracle", "Person", "Ranked", "Stochastic"]
+__all__ = [
+    "TARGET",
+    "AbstractSimilarity",
+    "AbstractTeacher",
+    "Alike",
+    "Answer",
+    "Oracle",
+    "Person",
+    "Ranked",
+    "Recorded",
+    "Stochastic",
+]

@@ -10,9 +10,12 @@ Reference: Christiano, Leike, Brown, Martic, Legg, Amodei 2017, Deep Reinforceme
 [1]
 """
 
+from typing import ClassVar
+
 import numpy as np
 from jaxtyping import Float, Int, PRNGKeyArray
 
+from operant.core import Card
 from operant.data.segments import Pairs, Segments
 from operant.teachers import AbstractTeacher, Answer
 
@@ -22,6 +25,12 @@ class Oracle(AbstractTeacher):
 
     equal: float = 0.0
     """Largest difference between the sums that counts as a tie (reward units)."""
+
+    card: ClassVar[Card] = Card(
+        "Christiano et al. 2017, Deep Reinforcement Learning from Human Preferences",
+        "1706.03741",
+        "preference-learning",
+    )
 
     def label(self, pairs: Pairs, *, key: PRNGKeyArray | None) -> Int[np.ndarray, " n"]:
         gap = total(pairs.right) - total(pairs.left)

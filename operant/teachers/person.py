@@ -2,16 +2,17 @@
 
 Questions and answers lie in a comparison store (`operant.data.comparisons`); nobody waits for a function to return.
 
->>> Person().label(None, key=None)
-Traceback (most recent call last):
-operant.errors.SpecError: expected a person to be asked through a comparison store; label was called. Train with a ...
+>>> Person(labels="answers.db").store_of(Path("runs/taught")), Person().store_of(Path("runs/taught")).name
+('answers.db', 'labels.db')
 """
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Int, PRNGKeyArray
 
+from operant.core import Card
 from operant.data.segments import Pairs
 from operant.errors import SpecError
 from operant.teachers import AbstractTeacher
@@ -27,6 +28,12 @@ class Person(AbstractTeacher):
     """Where answers are kept: a file or a database's URL (`postgresql://…`); empty: labels.db in the run folder."""
     duplicates: float = 0.05
     """Share of questions that are asked a second time, to measure how consistent the answers are."""
+
+    card: ClassVar[Card] = Card(
+        "Christiano et al. 2017, Deep Reinforcement Learning from Human Preferences",
+        "1706.03741",
+        "preference-learning",
+    )
 
     def __check_init__(self) -> None:
         if not 0.0 <= self.duplicates < 1.0:

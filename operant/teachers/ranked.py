@@ -23,10 +23,12 @@ Deviations from the paper: standard deviations are over the segments of a sessio
 ([1], [1])
 """
 
+from typing import ClassVar
+
 import numpy as np
 from jaxtyping import Int, PRNGKeyArray
 
-from operant.core import AbstractReward
+from operant.core import AbstractReward, Card
 from operant.data.segments import Pairs
 from operant.errors import SpecError
 from operant.teachers import AbstractTeacher, Answer
@@ -41,6 +43,12 @@ class Ranked(AbstractTeacher):
     """What each is: a reward with nothing to learn, the larger the better."""
     margin: float = 0.5
     """How far sums must lie apart for a factor to decide (standard deviations of that factor)."""
+
+    card: ClassVar[Card] = Card(
+        "Bukharin et al. 2023, Deep Reinforcement Learning from Hierarchical Weak Preference Feedback (HERON)",
+        "2309.02632",
+        "preference-learning",
+    )
 
     def __check_init__(self) -> None:
         if not self.ranking or sorted(self.ranking) != sorted(self.factors):

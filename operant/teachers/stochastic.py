@@ -19,11 +19,13 @@ Deviations from the paper: `skip` and `equal` are sums of rewards; the paper's a
 """
 
 import math
+from typing import ClassVar
 
 import jax
 import numpy as np
 from jaxtyping import Float, Int, PRNGKeyArray
 
+from operant.core import Card
 from operant.data.segments import Pairs, Segments
 from operant.errors import SpecError
 from operant.teachers import AbstractTeacher, Answer
@@ -43,6 +45,12 @@ class Stochastic(AbstractTeacher):
     """Sum of rewards below which, for both, the teacher cannot tell (reward units)."""
     equal: float = 0.0
     """Difference between the sums up to which it is a tie (reward units)."""
+
+    card: ClassVar[Card] = Card(
+        "Lee et al. 2021, B-Pref: Benchmarking Preference-Based Reinforcement Learning",
+        "2111.03026",
+        "preference-learning",
+    )
 
     def __check_init__(self) -> None:
         if self.rationality < 0.0:

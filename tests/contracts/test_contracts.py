@@ -1,5 +1,8 @@
 """Every public environment, reward, learner and audit against every contract of `operant.testing`."""
 
+from typing import ClassVar
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,9 +15,11 @@ from operant import Intent
 from operant.core import AbstractAudit, AbstractFixedReward, AbstractLearner, Constraint, Status
 from operant.envs import toy
 from operant.envs.tabular import TabularMDP
+from operant.learners.preferences import losses
 from operant.loops.train import train
 from operant.rewards import (
     Clip,
+    Critique,
     Heuristic,
     Lagrangian,
     Normalise,
@@ -25,6 +30,7 @@ from operant.rewards import (
     Terms,
 )
 from operant.testing import check_audit, check_env, check_learner, check_reward, small_spec
+from operant.testing.checks import round_trip
 
 ENVS = {
     "cartpole": toy.CartPole(max_steps=15),
@@ -61,6 +67,7 @@ REWARDS = {
     "heuristic": Heuristic(FirstNumber(), FirstNumber()),
     "lagrangian": Lagrangian(Task(), (Constraint(FirstNumber(), 0.1),)),
     "program": Program(lambda obs, action: obs[0] + 0.0 * action),
+    "critique": Critique(FirstNumber()),
 }
 
 
@@ -77,6 +84,9 @@ def test_normalise_is_stable():
 SMALL = {
     "PPO": operant.learners.PPO(rollout=8, epochs=1, minibatches=2, hidden=(8,)),
     "PPO-memory": operant.learners.PPO(rollout=8, epochs=1, minibatches=1, hidden=(8,), memory=4, sequence=4),
+    "BC": operant.learners.BC(hidden=(8,), batch=8),
+    "IQL": operant.learners.IQL(hidden=(8,), batch=8),
+    "COACH": operant.learners.COACH(rollout=3, hidden=(8,), trace=0.5, entropy=0.1),
     "DQN": operant.learners.DQN(hidden=(8,), capacity=64, batch=8, learning_starts=0),
     "SAC": operant.learners.SAC(hidden=(8,), capacity=64, batch=8, learning_starts=0),
     "TD3": operant.learners.TD3(hidden=(8,), capacity=64, batch=8, learning_starts=0),
@@ -87,8 +97,7 @@ NEEDS_DISCRETE = {"DQN"}
 
 def test_every_learner_is_here():
     names = {name for name in operant.learners.__all__ if issubclass(getattr(operant.learners, name), AbstractLearner)}
-    offline = {name for name in names if "env" not in getattr(operant.learners, name).card.needs}
-    assert names - offline <= {name.split("-")[0] for name in SMALL}
+    assert names <= {name.split("-")[0] for name in (*SMALL, *COMPARING)}
 
 
 @pytest.mark.parametrize("continuous", [False, True], ids=["discrete", "continuous"])
@@ -99,6 +108,41 @@ def test_learners(name, continuous):
             SMALL[name].init(small_spec(continuous), key=jax.random.key(0))
         return
     check_learner(SMALL[name], small_spec(continuous))
+
+
+SCORED = {"hidden": (8,), "batch": 2}
+COMPARING = {
+    "CPL": operant.learners.CPL(bc_steps=0, **SCORED),
+    "CPL-reference": operant.learners.CPL(losses.IPO(), reference=True, bc_steps=0, std=None, **SCORED),
+    "DPPO": operant.learners.DPPO(predictor_steps=1, memory=4, **SCORED),
+    "OPPO": operant.learners.OPPO(memory=4, contexts=2, **SCORED),
+}
+
+
+class Compares(AbstractLearner):
+    """A learner from comparisons, that takes a rollout (8, 2) as two pairs of segments of four steps."""
+
+    learner: AbstractLearner
+    rollout: ClassVar[int] = 8
+
+    def init(self, spec, *, key):
+        return self.learner.init(spec, key=key)
+
+    def policy(self, state):
+        return self.learner.policy(state)
+
+    def update(self, state, batch, reward, *, key):
+        pairs = jax.tree.map(lambda x: x.reshape(1, 2, 2, 4, *x.shape[2:]), eqx.tree_at(lambda b: b.extras, batch, {}))
+        mask = jnp.ones((1, 2, 2, 4), bool).at[0, 0, 1, 3].set(False)
+        extras = {"mask": mask, "target": jnp.array([[1.0, 0.5]]), "known": jnp.array([[True, False]])}
+        return self.learner.update(state, eqx.tree_at(lambda b: b.extras, pairs, extras), reward, key=key)
+
+
+@pytest.mark.parametrize("continuous", [False, True], ids=["discrete", "continuous"])
+@pytest.mark.parametrize("name", COMPARING)
+def test_learners_from_comparisons(name, continuous):
+    check_learner(Compares(COMPARING[name]), small_spec(continuous), plain=False)
+    round_trip(COMPARING[name])
 
 
 @pytest.mark.parametrize(

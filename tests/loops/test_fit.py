@@ -6,15 +6,21 @@ import numpy as np
 import pytest
 
 import operant
-from operant.core import Box, Discrete, EnvSpec, Intent, Status
+from operant.core import Box, Card, Constraint, Discrete, EnvSpec, Intent, Status, Transition
+from operant.data.comparison_dataset import ComparisonDataset
 from operant.data.dataset import Dataset
+from operant.data.segments import Pairs, Segments
 from operant.envs.toy import CartPole
-from operant.errors import RunError, SpecError
+from operant.errors import OperantError, RunError, SpecError
 from operant.learners.bc import BC
 from operant.learners.ppo import PPO
+from operant.learners.preferences.cpl import CPL
 from operant.loops import train as training
 from operant.loops.fit import fit
+from operant.rewards.preferences.bradley_terry import BradleyTerry
+from operant.rewards.program import Program
 from operant.rewards.task import Task
+from operant.teachers import Answer
 
 KEY = jax.random.key(0)
 SPEC = EnvSpec(Box((4,)), Discrete(2), 500, name="demonstrations")
@@ -98,7 +104,7 @@ def test_a_seed_that_breaks_says_so(monkeypatch):
     ("change", "text"),
     [
         ({"learner": PPO()}, "expected a learner that learns from a dataset alone; PPO needs an environment"),
-        ({"dataset": CartPole()}, "expected dataset to be <class 'operant.data.dataset.Dataset'>; got CartPole"),
+        ({"dataset": CartPole()}, "expected dataset to be .*Dataset.*; got CartPole"),
         ({"steps": 0}, "expected steps to be a whole number ≥ 1; got 0"),
         ({"intent": Task()}, r"got Task. Wrap it: Intent\(reward\)"),
         ({"seeds": [1, 1]}, "expected different seeds"),
@@ -107,4 +113,159 @@ def test_a_seed_that_breaks_says_so(monkeypatch):
 def test_refusals(change, text):
     given = {"learner": LEARNER, "dataset": DATA, "intent": INTENT, "steps": 3, "key": KEY} | change
     with pytest.raises(SpecError, match=text):
+        fit(given.pop("learner"), given.pop("dataset"), given.pop("intent"), **given)
+
+
+# --- stored comparisons ---------------------------------------------------------------------------------------------
+
+PAIRS, UNSURE, LENGTH = 400, 50, 5
+
+
+def compared(flip=False, unsure=UNSURE):
+    """Segments of random states and actions: of two, the one that stabilises more often is better."""
+    rng = np.random.default_rng(2)
+    right = lambda obs, action: ((obs @ np.array([0.0, 0.3, 1.0, 0.5]) > 0) == action).sum(-1)
+    sides, scores = [], []
+    for _ in range(2):
+        obs = rng.uniform(-0.3, 0.3, (PAIRS, LENGTH, 4)).astype(np.float32)
+        action = rng.integers(0, 2, (PAIRS, LENGTH))
+        no, x = np.zeros((PAIRS, LENGTH), bool), np.zeros((PAIRS, LENGTH), np.float32)
+        sides.append(Segments(Transition(obs, action, x, no, no, obs, {}), ~no))
+        scores.append(right(obs, action))
+    said = np.where(scores[1] == scores[0], Answer.tie, np.where(scores[1] > scores[0], Answer.right, Answer.left))
+    said = np.where(said == Answer.tie, said, 1 - said) if flip else said
+    said[:unsure] = Answer.unsure
+    return ComparisonDataset.from_pairs(Pairs(*sides), said, SPEC)
+
+
+ANSWERED = compared()
+CONTRAST = CPL(bc_steps=20, hidden=(8,), batch=16, lr=0.02)
+TAUGHT = BradleyTerry(hidden=(8,), members=2, segment=LENGTH, capacity=PAIRS, pool=64)
+
+
+@pytest.fixture(scope="module")
+def contrasted():
+    return fit(CONTRAST, ANSWERED, INTENT, steps=300, seeds=2, key=KEY)
+
+
+def test_it_learns_from_comparisons_alone(contrasted):
+    assert contrasted.status == (Status.done, Status.done) and "episode/return" not in contrasted.metrics
+    assert contrasted.card["dataset"]["sha256"] == ANSWERED.source.sha256 and contrasted.card["batch"] == 16
+    held = np.random.default_rng(1).uniform(-0.3, 0.3, (200, 4)).astype(np.float32)
+    better = held @ np.array([0.0, 0.3, 1.0, 0.5]) > 0
+    for policy in contrasted.policies():
+        assert (policy.predict(held)[0] == better).mean() > 0.8  # the actions stored are random: half of them is right
+
+
+def test_comparisons_equal_their_updates_one_by_one(contrasted):
+    learner_key, _, _, run_key = jax.random.split(jax.random.fold_in(KEY, 1), 4)
+    state, labelled = CONTRAST.init(SPEC, key=learner_key), ANSWERED.labelled
+
+    @jax.jit
+    def one(state, i):
+        keys = jax.random.split(jax.random.fold_in(run_key, i), 4)
+        batch = jax.tree.map(lambda x: x[None], labelled.sample(16, keys[3]))
+        return CONTRAST.update(state, batch, None, key=keys[2])
+
+    losses = []
+    for i in range(25):
+        state, metrics = one(state, jnp.int32(i))
+        losses.append(float(metrics["loss/preference"]))
+    assert labelled.size == PAIRS - UNSURE
+    np.testing.assert_allclose(contrasted.metrics["loss/preference"][1, :25], losses, rtol=1e-4)
+
+
+class Seen(BC):
+    """Behavioural cloning that says what it was shown."""
+
+    card = Card("", "", "", ("dataset", "comparisons"))
+
+    def update(self, state, batch, reward, *, key):
+        assert batch.obs.shape == (1, self.batch, 2, LENGTH, 4) and batch.extras["mask"].shape == batch.done.shape
+        return state, {"seen/known": batch.extras["known"].mean()}
+
+
+def test_who_needs_both_sees_pairs_nobody_answered():
+    run = fit(Seen(hidden=(4,), batch=16), ANSWERED, INTENT, steps=200, key=KEY)
+    assert run.metrics["seen/known"].mean() == pytest.approx(350 / 400, abs=0.03)
+
+
+def test_who_needs_a_dataset_sees_steps():
+    run = fit(LEARNER, ANSWERED, INTENT, steps=40, key=KEY)
+    steps = fit(LEARNER, ANSWERED.steps, INTENT, steps=40, key=KEY)
+    np.testing.assert_array_equal(run.metrics["loss/policy"], steps.metrics["loss/policy"])
+    assert run.card["dataset"]["sha256"] == ANSWERED.source.sha256
+
+
+class Asks(BC):
+    """Behavioural cloning that measures the reward of what it is shown."""
+
+    def update(self, state, batch, reward, *, key):
+        given = reward(batch)
+        right = ((batch.obs @ jnp.array([0.0, 0.3, 1.0, 0.5]) > 0) == batch.action).astype(jnp.float32)
+        one = lambda x: x - x.mean()
+        along = (one(given) * one(right)).mean() / (given.std() * right.std() + 1e-6)
+        return state, {"seen/correlation": along, "seen/reward": given.mean()}
+
+
+def test_a_reward_is_taught_first_and_then_left_alone():
+    learner = Asks(hidden=(4,), batch=256)
+    run = fit(learner, ANSWERED, Intent(TAUGHT), steps=30, seeds=2, key=KEY)
+    assert (run.metrics["seen/correlation"] > 0.5).all()  # from the first update on
+    assert (run.metrics["preferences/answers"] == PAIRS).all() and (run.metrics["preferences/held_out"] > 0).all()
+    assert np.asarray(run.state.reward.pool.filled).tolist() == [0, 0]  # shuffled rows are no behaviour
+    lesson = jax.jit(lambda s, k: TAUGHT.teach(s, ANSWERED.answers, key=k))
+    for i, state in enumerate(run.reward_states()):
+        keys = jax.random.split(jax.random.fold_in(KEY, i), 6)
+        fresh = TAUGHT.init(SPEC, key=keys[1])
+        for k in jax.random.split(keys[5], 18):  # ⌈350/20⌉ lessons
+            fresh, _ = lesson(fresh, k)
+        for a, b in zip(jax.tree.leaves(fresh.networks), jax.tree.leaves(state.networks), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+    priced = Intent(TAUGHT, (Constraint(Program(lambda obs: obs[0] ** 2), 10.0),))
+    same = fit(learner, ANSWERED, priced, steps=2, seeds=2, key=KEY)  # the taught reward inside a constrained one
+    assert (same.metrics["seen/correlation"] > 0.5).all()
+
+
+@pytest.mark.parametrize("learner", [CONTRAST, Asks(hidden=(4,), batch=16)], ids=["contrast", "reward"])
+def test_resume_is_exact_with_comparisons(learner, tmp_path):
+    intent = Intent(TAUGHT) if isinstance(learner, Asks) else INTENT
+    whole = fit(learner, ANSWERED, intent, steps=60, seeds=2, key=KEY)
+    fit(learner, ANSWERED, intent, steps=30, seeds=2, key=KEY, folder=tmp_path / "run")
+    given = {"learner": learner, "intent": intent}
+    with pytest.raises(RunError, match=r"whose arrays hash to .*a run folder does not hold its dataset"):
+        operant.resume(tmp_path / "run", env=compared(flip=True), **given)
+    run = operant.resume(tmp_path / "run", steps=60, env=ANSWERED, **given)
+    assert run.card["resumed_exactly"]
+    loaded = operant.load(whole.save(tmp_path / "saved"), env=ANSWERED, **given)
+    for other in (run, loaded):
+        state = (other.state.learner, other.state.reward), (whole.state.learner, whole.state.reward)
+        for a, b in zip(*map(jax.tree.leaves, state), strict=True):
+            np.testing.assert_array_equal(a, b)
+        for name, values in whole.metrics.items():
+            np.testing.assert_array_equal(other.metrics[name], values)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"learner": CONTRAST}, r"expected a ComparisonDataset for CPL, .* got a Dataset, which holds none. Give"),
+        ({"intent": Intent(TAUGHT)}, r"expected a ComparisonDataset for BradleyTerry, which learns from which of two"),
+        (
+            {"dataset": ANSWERED, "intent": Intent(BradleyTerry())},
+            r"expected BradleyTerry.segment = 5, the steps of .*; got 50. Use BradleyTerry\(segment=5",
+        ),
+        (
+            {"dataset": ANSWERED, "intent": Intent(BradleyTerry(segment=5, capacity=399))},
+            r"expected BradleyTerry.capacity ≥ 400, the dataset's pairs; got 399: later answers would replace",
+        ),
+        (
+            {"dataset": compared(unsure=400), "learner": CONTRAST},
+            "expected at least one pair whose answer is known; none of 400 has one",
+        ),
+    ],
+)
+def test_refusals_of_comparisons(change, text):
+    given = {"learner": LEARNER, "dataset": DATA, "intent": INTENT, "steps": 3, "key": KEY} | change
+    with pytest.raises(OperantError, match=text):
         fit(given.pop("learner"), given.pop("dataset"), given.pop("intent"), **given)

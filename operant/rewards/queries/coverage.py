@@ -11,10 +11,13 @@ PEBBLE (Lee, Smith, Abbeel 2021, 2106.05091) as coverage sampling.
 [0, 2, 4]
 """
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from operant.core import Card
 from operant.rewards.queries import AbstractQuery
 
 
@@ -23,6 +26,8 @@ class Coverage(AbstractQuery):
 
     candidates: int = 10
     """Candidates drawn for each pair that is asked about."""
+
+    card: ClassVar[Card] = Card("Lee, Smith and Abbeel 2021, PEBBLE", "2106.05091", "preference-learning")
 
     def choose(
         self, belief: Float[Array, "members m"], features: Float[Array, "m d"], n: int, *, key: PRNGKeyArray

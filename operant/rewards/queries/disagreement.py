@@ -8,10 +8,13 @@ Reference: Christiano, Leike, Brown, Martic, Legg, Amodei 2017, Deep Reinforceme
 [1]
 """
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from operant.core import Card
 from operant.rewards.queries import AbstractQuery
 
 
@@ -20,6 +23,12 @@ class Disagreement(AbstractQuery):
 
     candidates: int = 10
     """Candidates drawn for each pair that is asked about."""
+
+    card: ClassVar[Card] = Card(
+        "Christiano et al. 2017, Deep Reinforcement Learning from Human Preferences",
+        "1706.03741",
+        "preference-learning",
+    )
 
     def choose(
         self, belief: Float[Array, "members m"], features: Float[Array, "m d"], n: int, *, key: PRNGKeyArray

@@ -9,9 +9,12 @@ Experience and Unsupervised Pre-training, 2106.05091.
 [0, 1]
 """
 
+from typing import ClassVar
+
 import jax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from operant.core import Card
 from operant.rewards.queries import AbstractQuery
 
 
@@ -29,6 +32,8 @@ class Entropy(AbstractQuery):
 
     candidates: int = 10
     """Candidates drawn for each pair that is asked about."""
+
+    card: ClassVar[Card] = Card("Lee, Smith and Abbeel 2021, PEBBLE", "2106.05091", "preference-learning")
 
     def choose(
         self, belief: Float[Array, "members m"], features: Float[Array, "m d"], n: int, *, key: PRNGKeyArray

@@ -13,9 +13,12 @@ Learning, 1112.5745; for rewards Bıyık, Palan, Landolfi, Losey, Sadigh 2019, 1
 [1]
 """
 
+from typing import ClassVar
+
 import jax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from operant.core import Card
 from operant.rewards.queries import AbstractQuery
 from operant.rewards.queries.entropy import binary_entropy
 
@@ -25,6 +28,12 @@ class Information(AbstractQuery):
 
     candidates: int = 10
     """Candidates drawn for each pair that is asked about."""
+
+    card: ClassVar[Card] = Card(
+        "Bıyık et al. 2019, Asking Easy Questions: A User-Friendly Approach to Active Reward Learning",
+        "1910.04365",
+        "preference-learning",
+    )
 
     def choose(
         self, belief: Float[Array, "members m"], features: Float[Array, "m d"], n: int, *, key: PRNGKeyArray

@@ -5,9 +5,12 @@
 [0, 1]
 """
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from operant.core import Card
 from operant.rewards.queries import AbstractQuery
 
 
@@ -16,6 +19,12 @@ class Uniform(AbstractQuery):
 
     candidates: int = 1
     """Candidates drawn for each pair that is asked about."""
+
+    card: ClassVar[Card] = Card(
+        "Christiano et al. 2017, Deep Reinforcement Learning from Human Preferences",
+        "1706.03741",
+        "preference-learning",
+    )
 
     def choose(
         self, belief: Float[Array, "members m"], features: Float[Array, "m d"], n: int, *, key: PRNGKeyArray

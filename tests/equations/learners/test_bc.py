@@ -9,7 +9,8 @@ import scipy.stats
 from operant import nn
 from operant.core import Box, Composite, Discrete, EnvSpec, Transition
 from operant.errors import SpecError
-from operant.learners.bc import BC, LOG_STD, to_choice
+from operant.learners._density import LOG_STD, to_choice
+from operant.learners.bc import BC
 from operant.learners.ppo import to_action
 
 KEY = jax.random.key(0)

@@ -1,0 +1,5 @@
+"""LEARN from recorded transitions and a reward, without an environment."""
+
+from operant.learners.offline.iql import IQL
+
+__all__ = ["IQL"]

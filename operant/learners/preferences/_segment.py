@@ -1,0 +1,57 @@
+"""What learners from comparisons share: what they ask of a batch, and a network that reads a segment whole."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from operant import nn
+from operant.core import Action, Box, Discrete, EnvSpec, Obs, Transition
+from operant.errors import SpecError
+
+
+def check_compared(batch: Transition, who: str) -> None:
+    """Raise SpecError unless a batch is comparisons, as `fit` hands them over."""
+    if "target" not in batch.extras:
+        raise SpecError(
+            f"expected comparisons for {who}: pairs of segments (1, B, 2, L) with extras 'mask', 'target' and 'known'; "
+            f"got {batch.terminated.shape} transitions with {sorted(batch.extras)}. Use operant.fit with a "
+            "ComparisonDataset: it learns from stored comparisons, not from acting."
+        )
+
+
+class SegmentNetwork(eqx.Module):
+    """A GRU over the steps of a segment, the mean of its states over the segment's own steps, and a linear layer."""
+
+    encoder: nn.Encoder
+    gru: nn.GRU
+    head: nn.Linear
+    action: Box | Discrete = eqx.field(static=True)
+
+    def __call__(self, obs: Obs, action: Action, mask: Bool[Array, " L"]) -> Float[Array, " out"]:
+        """Of one segment (L, …)."""
+        both = lambda o, a: jnp.concatenate([self.encoder(o), nn.action_features(self.action, a)])
+
+        def step(h: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
+            h = self.gru(now[0], h)
+            return h, jnp.where(now[1], h, 0.0)
+
+        zeros = jnp.zeros(self.head.weight.shape[0])
+        _, states = jax.lax.scan(step, zeros, (jax.vmap(both)(obs, action), mask))
+        return self.head(states.sum(0) / jnp.maximum(mask.sum(), 1))
+
+    def all(self, batch: Transition) -> Float[Array, "*B out"]:
+        """Of segments (*B, L, …) with `extras["mask"]`."""
+        lead = batch.terminated.ndim - 1
+        apply = self.__call__
+        for _ in range(lead):
+            apply = jax.vmap(apply)
+        return apply(batch.obs, batch.action, batch.extras["mask"])
+
+
+def segment_network(rng: np.random.Generator, spec: EnvSpec, hidden: int, outputs: int) -> SegmentNetwork:
+    """A fresh one, of `hidden` units."""
+    encoder = nn.encoder(rng, spec.obs)
+    gru = nn.gru(rng, encoder.size + nn.action_size(spec.action), hidden)
+    return SegmentNetwork(encoder, gru, nn.linear(rng, hidden, outputs, 1.0), spec.action)
