@@ -124,6 +124,29 @@ def labels(
     return teaching.labels(action, run, folder, labels)
 
 
+def coach(argv: Sequence[str]) -> int:
+    """Coach an agent: it acts on a page on this machine, and learns from your plus and minus meanwhile."""
+    asked, page, manner = _parse_coach(list(argv))
+    from operant import coaching
+
+    return coaching.coach(asked, page, manner)
+
+
+def record(
+    env: Annotated[Positional[str], arg(metavar="ENV", help="An environment's id, such as CartPole-v1.")],
+    demos: Annotated[Path | None, arg(help="Where episodes are kept; by default demos/ENV.")] = None,
+    host: Annotated[str, arg(help="Where the page is served; others than this machine need the token that is then "
+                             "shown.")] = "127.0.0.1",
+    port: Annotated[int, arg(help="Its port; 0: any that is free.")] = 0,
+) -> int:  # fmt: skip
+    """Play an environment by keyboard, on a page on this machine, and keep what you showed as a Minari dataset."""
+    from operant import study
+    from operant import teach as teaching
+
+    made = study.read_env(env, "ENV")
+    return teaching.record(made, env, demos or Path("demos") / _folder_name(env), teaching.Page(host, port))
+
+
 def methods(
     words: Annotated[Positional[tuple[str, ...]], arg(metavar="[WORDS]", help="Show what mentions all of these.")] = (),
 ) -> int:
@@ -153,7 +176,22 @@ def doctor(json: Annotated[bool, arg(help="As JSON.")] = False) -> int:
 
 COMMANDS = {
     f.__name__: f
-    for f in (run, train, teach, evaluate, audit, export, report, resume, labels, methods, reproduce, doctor)
+    for f in (
+        run,
+        train,
+        teach,
+        coach,
+        record,
+        evaluate,
+        audit,
+        export,
+        report,
+        resume,
+        labels,
+        methods,
+        reproduce,
+        doctor,
+    )
 }
 ABOUT = "Teach agents behaviour from what you mean, and check that they learned it."
 
@@ -190,11 +228,11 @@ def _dispatch(argv: list[str]) -> int:
 
         print(f"operant {operant.__version__}")
         return 0
-    if argv and argv[0] in ("train", "teach"):
-        return {"train": train, "teach": teach}[argv[0]](argv[1:])
+    if argv and argv[0] in ("train", "teach", "coach"):
+        return {"train": train, "teach": teach, "coach": coach}[argv[0]](argv[1:])
     if argv and not argv[0].startswith("-") and argv[0] not in COMMANDS:
         raise SpecError(f"operant has no command {argv[0]!r}; {nearest(argv[0], COMMANDS)}")
-    listed = COMMANDS | {"train": _train_listed, "teach": _teach_listed}
+    listed = COMMANDS | {"train": _train_listed, "teach": _teach_listed, "coach": _coach_listed}
     return tyro.extras.subcommand_cli_from_dict(listed, prog="operant", description=ABOUT, args=argv or ["--help"])
 
 
@@ -205,6 +243,11 @@ def _train_listed() -> int:
 
 def _teach_listed() -> int:
     """Teach an agent by choosing between clips, on a page on this machine: operant teach ENV."""
+    return 0
+
+
+def _coach_listed() -> int:
+    """Coach an agent by plus and minus while it acts, on a page on this machine: operant coach ENV."""
     return 0
 
 
@@ -323,6 +366,61 @@ _TEACH = [
     _NAME,
     ("statement", Annotated[str, arg(metavar="TEXT", help="What is meant, in words; the page shows it.")], ""),
     ("labels", Annotated[str, arg(metavar="URL", help="Where answers are kept: a file, or postgresql://….")], ""),
+    ("host", Annotated[str, arg(metavar="TEXT", help="Where the page is served; others than this machine need the "
+                                "token that is then shown.")], "127.0.0.1"),
+    ("port", Annotated[int, arg(metavar="INT", help="Its port; 0: any that is free.")], 0),
+]  # fmt: skip
+
+
+def _parse_coach(argv: list[str]) -> Any:
+    """What `operant coach` is to do: a new run or the folder of one, where its page is, and how it is shown."""
+    from operant import coaching, config, study
+    from operant.core import AbstractLearner
+    from operant.teach import Page
+
+    cls = config.find(_chosen(argv, usual="coach"), AbstractLearner, "--learner", any_case=True)
+    flags, plain_of = _flags(cls)
+    fields = ("fields", Annotated[flags, arg(name="learner")], dataclasses.field(default_factory=flags))
+    given = tyro.cli(
+        dataclasses.make_dataclass("Coach", [*_COACH, fields]),
+        prog="operant coach",
+        description=f"{coach.__doc__}\n\nThe flags --learner.… are the fields of {cls.__name__}.",
+        args=argv,
+    )
+    delay = (
+        config.read(_value(given.delay[0]), float, "--delay[0]"),
+        config.read(_value(given.delay[1]), float, "--delay[1]"),
+    )
+    manner = coaching.Manner(config.read(_value(given.pace), float, "--pace"), delay)
+    page = Page(given.host, given.port)
+    if (Path(given.env) / "checkpoint.operant").exists():
+        return Path(given.env), page, manner
+    counts = {key: config.read(_value(getattr(given, key)), int, f"--{key}") for key in ("steps", "seed", "listen")}
+    listen = _positive(counts.pop("listen"), "--listen")
+    plain = {"rollout": listen} | plain_of(given.fields)
+    asked = coaching.Coaching(
+        name=given.name or _folder_name(f"coach-{given.env}"),
+        env=study.read_env(given.env, "ENV"),
+        learner=config.from_plain(plain, cls, "--learner"),
+        statement=given.statement,
+        **counts,
+    )
+    return asked, page, manner
+
+
+_COACH = [
+    ("env", Annotated[Positional[str], arg(metavar="ENV|RUN", help="An environment's id, such as GridWorld; or the "
+                                           "folder of a run to go on with.")]),
+    ("learner", Annotated[str, arg(metavar="NAME", help="The learner; its fields are flags below.")], "coach"),
+    ("steps", Annotated[str, arg(metavar="INT", help="Environment steps.")], "2000"),
+    ("pace", Annotated[str, arg(metavar="FLOAT", help="Steps a second; the page can change it.")], "5"),
+    ("listen", Annotated[str, arg(metavar="INT", help="Steps after which it waits for what you say, and learns: its "
+                                  "rollout.")], "5"),
+    ("delay", Annotated[tuple[str, str], arg(metavar="FLOAT FLOAT", help="Seconds between what you see and what you "
+                                             "say of it, from and to.")], ("0.2", "0.8")),
+    _SEED,
+    _NAME,
+    ("statement", Annotated[str, arg(metavar="TEXT", help="What is meant, in words; the page shows it.")], ""),
     ("host", Annotated[str, arg(metavar="TEXT", help="Where the page is served; others than this machine need the "
                                 "token that is then shown.")], "127.0.0.1"),
     ("port", Annotated[int, arg(metavar="INT", help="Its port; 0: any that is free.")], 0),

@@ -419,8 +419,10 @@ class _Reader:
             return self.module(value, modules, where)
         if modules and isinstance(value, str) and set(members) <= {*modules, type(None)} and value != NONE:
             return self.module(value, modules, where)
-        exact = [m for m in members if m is type(value)]  # 3 stays a whole number where both kinds are welcome
-        for member in exact or members:
+        first = lambda m: m is type(value)  # 3 stays a whole number where both kinds are welcome
+        if isinstance(value, list | tuple):  # numbers are a sweep only where no tuple of them is welcome
+            first = lambda m: typing.get_origin(_bare(m)) in (tuple, list)
+        for member in sorted(members, key=first, reverse=True):
             try:
                 return self.read(value, member, where)
             except SpecError:

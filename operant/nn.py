@@ -219,6 +219,15 @@ def action_mask(space: Space, obs: Any) -> Array | None:
     return None
 
 
+def merge_axes(tree: Any, n: int) -> Any:
+    """The first `n` axes of every leaf made one (a new axis of length 1 where n is 0).
+
+    >>> merge_axes({"x": jnp.zeros((2, 3, 4))}, 2)["x"].shape
+    (6, 4)
+    """
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[n:]), tree)
+
+
 class Normaliser(eqx.Module):
     """Running standardisation of the float entries of an observation, clipped to ±10; bytes and integers pass through.
 

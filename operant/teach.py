@@ -10,9 +10,11 @@ import os
 import secrets
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from operant.core import AbstractEnv, AbstractHostEnv
 from operant.errors import SpecError
 from operant.io.recorders import AbstractRecorder
 from operant.loops.asking import Questions
@@ -51,7 +53,13 @@ def studio(study: Study, folder: Path, page: Page, say: Callable[[str], None]) -
     if page.host not in LOOPBACK:
         environment["OPERANT_TOKEN"] = secrets.token_urlsafe(24)
     command = [sys.executable, "-m", "operant.studio", str(folder), "--host", page.host, "--port", str(page.port)]
-    command += ["--title", study.name, *(["--labels", study.teacher.labels] if study.teacher.labels else [])]
+    command += [
+        "--title",
+        study.name,
+        "--env",
+        name,
+        *(["--labels", study.teacher.labels] if study.teacher.labels else []),
+    ]
     # a session of its own: Ctrl-C is for training, which then ends the studio
     process = subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True, cwd=Path.cwd()
@@ -71,6 +79,34 @@ def studio(study: Study, folder: Path, page: Page, say: Callable[[str], None]) -
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(10)
+
+
+def record(env: AbstractEnv | AbstractHostEnv, name: str, demos: Path, page: Page) -> int:
+    """Serve the record page until Ctrl-C; what people keep goes to `demos`, a Minari dataset. Returns the exit code.
+
+    Raises:
+        SpecError: the studio's packages are missing, the environment draws nothing, or the address cannot be had.
+        DataError, StoreError: the folder holds something else, or cannot be written.
+    """
+    from operant.studio.app import app
+    from operant.studio.guard import LOOPBACK
+    from operant.studio.seats import Seats
+    from operant.studio.serving import serve
+
+    seats = Seats(lambda: env, demos, name)
+    token = None if page.host in LOOPBACK else secrets.token_urlsafe(24)
+    served = serve(app(None, None, token=token, seats=seats, title=name), page.host, page.port)
+    try:
+        kept = seats.prepare()  # what is wrong with the folder shows here
+        print(f"open {served.link}", flush=True)
+        print(f"episodes kept in {demos}: {kept.episodes}; Ctrl-C ends", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            threading.Event().wait()
+    finally:
+        seats.close()
+        served.stop()
+    print(f"episodes kept in {demos}: {kept.episodes}")
+    return 0
 
 
 def labels(action: str, run: Path, folder: Path, url: str) -> int:

@@ -9,7 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from operant.claims import Claim, Tier
 from operant.claims._samples import Greedy, Trained
@@ -22,11 +22,9 @@ from operant.loops.audit import RandomPolicy
 from operant.loops.rollout import evaluate
 from operant.loops.train import Run
 from operant.rewards.preferences.bradley_terry import BradleyTerry
-from operant.rewards.program import Program
 from operant.rewards.queries.uniform import Uniform
 from operant.rewards.task import Task
-from operant.rewards.terms import Terms
-from operant.teachers import Oracle, Ranked
+from operant.teachers import Oracle
 
 RANDOM = {"Pendulum-v1": -1200.0, "CartPole": 34.0, "Hopper-v5": 16.0}
 """Mean return of uniformly random actions, over 200 episodes (standard errors 20, 1.2 and 0.9)."""
@@ -68,7 +66,15 @@ class Agreement:
 
 
 def _stands_in(
-    tier: Tier, env: str, id: str | AbstractEnv, steps: int, labels: int, segment: int, seeds: int, name: str
+    tier: Tier,
+    env: str,
+    id: str | AbstractEnv,
+    steps: int,
+    labels: int,
+    segment: int,
+    seeds: int,
+    name: str,
+    note: str = "",
 ) -> Claim:
     return Claim(
         name=name,
@@ -86,20 +92,22 @@ def _stands_in(
             PPO(), id, reward=BradleyTerry(segment=segment), teaching=Teaching(Oracle(), Questions(labels))
         ),
         control=Trained(PPO(), id, reward=Task()),
+        note=note,
     )
 
 
-def upright(obs: Array) -> Array:
-    """Pendulum: the cosine of its angle."""
-    return obs[0]
+_CARTPOLE = (
+    "Run-away carts gave the position a spread of 40 to 90 m where 2.4 m matter, and the networks had hardly moved (r̂ "
+    "spread over 0.03 of its range of 2): symlog and a step size of 3e-3, for 1e-3, mended that. The reward is right "
+    "in seeds that fail, too: upright on the track it is 1 to 3.7 standard deviations above the mean, hanging below "
+    "it. Two seeds of six reach 500; of the other four, three spin the pole through the top for good, which pays a "
+    "little under the true reward as well. PPO finds its way late even when given that: of three control seeds of "
+    "another key, one passed 400 at 60 % of the budget, one at 96 %, one not at all. What comparisons say in the first "
+    "third, when 70 to 90 % of the answers are ties of fallen poles, is the likely delay; that was not isolated. Tried "
+    "on four seeds of another key: 80 and 100 gradient steps a lesson, no slip, slip as smoothed labels, all questions "
+    "within the first 30 % of training; none was clearly better than 40 steps at 3e-3."
+)
 
-
-def quiet(action: Array) -> Array:
-    """A small torque, in a unit that makes it look large."""
-    return -100.0 * jnp.abs(action[0])
-
-
-_FACTORS = {"upright": Program(upright), "quiet": Program(quiet)}
 _FEW = Questions(budget=60, at_once=10)
 _ASKED = BradleyTerry(segment=25)
 
@@ -107,27 +115,10 @@ CLAIMS = (
     _stands_in("quick", "Pendulum-v1", "Pendulum-v1", 100_000, 300, 25, 4, "stands-in"),
     _stands_in("full", "Pendulum-v1", "Pendulum-v1", 300_000, 500, 25, 6, "stands-in-Pendulum-v1"),
     _stands_in(
-        "full", "CartPole with a fixed horizon", CartPole(fixed_horizon=True), 200_000, 500, 25, 6, "stands-in-CartPole"
+        "full", "CartPole with a fixed horizon", CartPole(fixed_horizon=True), 200_000, 500, 25, 6,
+        "stands-in-CartPole", _CARTPOLE,
     ),
     _stands_in("full", "Hopper-v5", "Hopper-v5", 1_000_000, 1000, 50, 3, "stands-in-Hopper-v5"),
-    Claim(
-        name="ranked-factors",
-        tier="full",
-        statement="Factors that are only ranked need no weights: one that is written in too small a unit does no harm.",
-        source="2309.02632, the abstract's claim of robustness",
-        baseline="the same learner with the sum of the factors",
-        problem="Pendulum-v1 in JAX, 16 environments, PPO; upright before quiet, whose unit makes it 100 times as "
-        "large; 300 comparisons of 25 steps by ranked factors",
-        figure=Greedy().words,
-        steps=100_000,
-        seeds=6,
-        test=Better(),
-        subject=Trained(
-            PPO(), "Pendulum-v1", reward=BradleyTerry(segment=25),
-            teaching=Teaching(Ranked(("upright", "quiet"), _FACTORS), Questions(300)),
-        ),
-        control=Trained(PPO(), "Pendulum-v1", reward=Terms(_FACTORS)),
-    ),
     Claim(
         name="disagreement",
         tier="full",

@@ -8,7 +8,6 @@ Source: Minari's data format, https://minari.farama.org/content/dataset_standard
 """
 
 import importlib.util
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import numpy as np
 
 import operant
 from operant.data._segment_bytes import read
-from operant.io.checkpoint import write_atomically
+from operant.data.minari import describe
 
 Leaves = dict[tuple[str, ...], np.ndarray]
 
@@ -40,7 +39,7 @@ class Writer:
 
     def add(self, number: int, blob: bytes) -> None:
         leaves = read(blob)
-        spaces = {name: json.dumps(_space(leaves, (name,))) for name in ("obs", "action")}
+        spaces = {name: _space(leaves, (name,)) for name in ("obs", "action")}
         self._spaces = self._spaces or spaces
         self.uniform = self.uniform and spaces == self._spaces
         own = leaves[("mask",)]
@@ -49,6 +48,7 @@ class Writer:
             return
         group = self._file.create_group(f"episode_{self.episodes}")
         group.attrs.update({"id": self.episodes, "total_steps": steps, "segment": number})
+        group.create_group("infos")  # Minari prints no episode without
         for path, array in leaves.items():
             if path[0] == "obs":
                 last = leaves[("next_obs", *path[1:])][own][-1:]
@@ -65,19 +65,10 @@ class Writer:
 
     def describe(self, path: Path) -> None:
         """Write the metadata."""
-        spaces = self._spaces or {}
-        metadata = {
-            "total_episodes": self.episodes,
-            "total_steps": self._steps,
-            "data_format": "hdf5",
-            "jpeg_encoding": False,
-            "observation_space": spaces.get("obs"),
-            "action_space": spaces.get("action"),
-            "dataset_id": "operant/labels-v0",
-            "minari_version": "0.5.4",
-            "description": f"Segments that were compared, by operant {operant.__version__}.",
-        }
-        write_atomically(path, [json.dumps(metadata, indent=1).encode()])
+        counts = {"episodes": self.episodes, "steps": self._steps}
+        told = {"description": f"Segments that were compared, by operant {operant.__version__}."}
+        assert self._spaces is not None, "a dataset has episodes"
+        describe(path, **counts, spaces=self._spaces, id="operant/labels-v0", about=told)
 
 
 def _space(leaves: Leaves, path: tuple[str, ...]) -> dict[str, Any]:

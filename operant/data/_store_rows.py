@@ -77,10 +77,10 @@ def number(connection: sa.Connection) -> int:
     return connection.execute(sa.update(tables.counter).values(last=last + 1).returning(last)).scalar_one()
 
 
-def withdraw(connection: sa.Connection, answer: Any, at: float) -> None:
-    """A row that says that the answer in row `answer` stands no more."""
+def withdraw(connection: sa.Connection, answer: Any, at: float, key: str | None = None) -> None:
+    """A row that says that the answer in row `answer` stands no more; `key` names this row, as an answer's does."""
     new, answers, pairs = number(connection), tables.answers, tables.pairs
     row = {"id": new, "pair_id": answer.pair_id, "labeller": answer.labeller, "at": at, "seconds": 0.0}
-    connection.execute(sa.insert(answers).values(row))
+    connection.execute(sa.insert(answers).values(row | {"key": key, "session": answer.session}))
     connection.execute(sa.update(answers).where(answers.c.id == answer.id).values(undone=new))
     connection.execute(sa.update(pairs).where(pairs.c.id == answer.pair_id).values(answer_id=None))

@@ -42,6 +42,7 @@ pairs = sa.Table(
     sa.Column("lease", sa.String(64)),
     sa.Column("leased_to", sa.String(200)),
     sa.Column("expires", sa.Double),
+    sa.Column("session", sa.String(64), nullable=False, server_default=""),  # whose of that name
     sa.Index("label_pairs_open", "id", sqlite_where=OPEN, postgresql_where=OPEN),
     sa.Index("label_pairs_leased", "leased_to"),
     sa.Index("label_pairs_duplicates", "duplicate_of"),
@@ -58,6 +59,7 @@ answers = sa.Table(
     sa.Column("seconds", sa.Double, nullable=False),
     sa.Column("key", sa.String(200)),
     sa.Column("undone", sa.Integer),  # the row that withdrew this one
+    sa.Column("session", sa.String(64), nullable=False, server_default=""),
     sa.UniqueConstraint("labeller", "key", name="label_answers_once"),
     sa.Index("label_answers_by", "labeller", "id"),
 )

@@ -44,7 +44,7 @@ from operant.teachers import Answer
 
 SPACING = 5
 """A labeller's own answer is asked again only after this many others, so that they do not answer from memory."""
-FREE = {"lease": None, "leased_to": None, "expires": None}
+FREE = {"lease": None, "leased_to": None, "expires": None, "session": ""}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,24 +144,26 @@ class Store:
 
     # --- leases ---
 
-    def lease(self, labeller: str, *, besides: Collection[int] = ()) -> Question | None:
+    def lease(self, labeller: str, *, session: str = "", besides: Collection[int] = ()) -> Question | None:
         """The pair this labeller holds, or the oldest without answer and lease that they did not skip; None: none.
 
         Args:
+            session: tells apart who answers under one name at once: a browser, say; each holds pairs of its own.
             besides: pairs that they hold and keep, while another is made ready.
 
         Raises:
-            DataError: a name that is empty, longer than 200, or not printable.
+            DataError: a name that is empty, longer than 200, or not printable; a session longer than 64.
         """
         _word("labeller", labeller)
+        _session(session)
 
         def work(connection: sa.Connection) -> Question | None:
             self._alone(connection, labeller)
             now = time.time()
-            theirs = pairs.c.leased_to == labeller, pairs.c.answer_id.is_(None), pairs.c.expires > now
+            theirs = *_theirs(labeller, session), pairs.c.expires > now
             other = pairs.c.id.not_in(besides)
             held = connection.execute(sa.select(pairs).where(*theirs, other).order_by(pairs.c.id).limit(1)).first()
-            if held is not None and (question := self._give(connection, held, labeller, held.lease)):
+            if held is not None and (question := self._give(connection, held, labeller, session, held.lease)):
                 return question
             original = pairs.c.answer_id.is_(None), pairs.c.duplicate_of.is_(None)
             free = sa.or_(pairs.c.expires.is_(None), pairs.c.expires <= now)
@@ -175,22 +177,25 @@ class Store:
             fresh = connection.execute(oldest).first()
             if fresh is None:
                 return None
-            if self._chance.random() < self.duplicates and (again := self._again(connection, labeller, now)):
+            if self._chance.random() < self.duplicates and (again := self._again(connection, labeller, session, now)):
                 return again
-            return self._give(connection, fresh, labeller, None)
+            return self._give(connection, fresh, labeller, session, None)
 
         return self.database.run(work, "write", durable=False)
 
-    def _give(self, connection: sa.Connection, row: Any, labeller: str, held: str | None) -> Question | None:
+    def _give(
+        self, connection: sa.Connection, row: Any, labeller: str, session: str, held: str | None
+    ) -> Question | None:
         """The pair in `row` leased to them, or None where its lease is not `held` any more."""
         token, expires = held or secrets.token_urlsafe(18), time.time() + self.lease_seconds
         change = sa.update(pairs).where(pairs.c.id == row.id, pairs.c.answer_id.is_(None))
         if held is not None:
             change = change.where(pairs.c.lease == held)
-        done = connection.execute(change.values(lease=token, leased_to=labeller, expires=expires)).rowcount
+        lease = {"lease": token, "leased_to": labeller, "session": session, "expires": expires}
+        done = connection.execute(change.values(lease)).rowcount
         return Question(row.id, row.left_id, row.right_id, token, expires) if done else None
 
-    def _again(self, connection: sa.Connection, labeller: str, now: float) -> Question | None:
+    def _again(self, connection: sa.Connection, labeller: str, session: str, now: float) -> Question | None:
         """An answered pair as a new one, sides swapped or not; None: there is none they were not asked again."""
         repeat, later = pairs.alias(), answers.alias()
         before = sa.select(repeat.c.id).join(later, later.c.pair_id == repeat.c.id)
@@ -220,12 +225,17 @@ class Store:
             if swapped:
                 other = {"left": "right", "right": "left"}
                 about, sides = {other.get(k, k): v for k, v in about.items()}, sides[::-1]
-            lease = {"lease": secrets.token_urlsafe(18), "leased_to": labeller, "expires": now + self.lease_seconds}
+            lease = self._lease(labeller, session, now)
             copied = {"member": row.member, "env_steps": row.env_steps, "about": json.dumps(about), "asked": now}
             new = {"left_id": sides[0], "right_id": sides[1], "duplicate_of": row.id, "swapped": swapped}
             [number] = _store_rows.new_pairs(connection, [new | copied | lease])
             return Question(number, sides[0], sides[1], lease["lease"], lease["expires"])
         return None
+
+    def _lease(self, labeller: str, session: str, now: float) -> dict[str, Any]:
+        """What a new lease writes into a pair's row."""
+        until = now + self.lease_seconds
+        return {"lease": secrets.token_urlsafe(18), "leased_to": labeller, "session": session, "expires": until}
 
     def renew(self, question: Question) -> Question:
         """The same question, held for `lease_seconds` from now.
@@ -302,45 +312,57 @@ class Store:
             if (before := connection.execute(sent).first()) is not None:
                 if (before.pair_id, before.answer) == (pair, int(answer)):
                     return before.id
-                raise Refused(
-                    "conflict",
-                    f"expected the key {key!r} to name one answer; it named {Answer(before.answer).name} about pair "
-                    f"{before.pair_id}, and came again with {Answer(answer).name} about pair {pair}. Make a new key "
-                    "for a new answer. The first one stands.",
-                )
+                raise _conflict(key, before, f"{Answer(answer).name} about pair {pair}")
             self._held(row, pair, lease, labeller)
             number = _store_rows.number(connection)
             new = {"id": number, "pair_id": pair, "answer": int(answer), "labeller": labeller, "key": key}
-            connection.execute(sa.insert(answers).values(new | {"at": time.time(), "seconds": float(seconds)}))
+            new |= {"at": time.time(), "seconds": float(seconds), "session": row.session}
+            connection.execute(sa.insert(answers).values(new))
             connection.execute(sa.update(pairs).where(pairs.c.id == pair).values(answer_id=number, **FREE))
             return number
 
         return self.database.run(work, "write")
 
-    def undo(self, labeller: str) -> int | None:
+    def undo(self, labeller: str, *, session: str = "", key: str | None = None) -> int | None:
         """Withdraw this labeller's latest answer that stands and lease its pair to them, in place of what they hold.
 
+        Args:
+            session: as in `lease`: what others of this name answered is theirs.
+            key: the client's own name for this withdrawal, as `answer` has it: the same again gives the same pair and
+                withdraws nothing more.
+
         Returns: the pair, or None where they have no answer.
+
+        Raises:
+            Refused: reason "conflict": this key named an answer.
         """
         _word("labeller", labeller)
+        _session(session)
+        if key is not None:
+            _word("key", key)
 
         def work(connection: sa.Connection) -> int | None:
             self._alone(connection, labeller)
-            standing = answers.c.labeller == labeller, answers.c.answer.is_not(None), answers.c.undone.is_(None)
+            sent = sa.select(answers).where(answers.c.labeller == labeller, answers.c.key == key)
+            if key is not None and (before := connection.execute(sent).first()) is not None:
+                if before.answer is None:
+                    return before.pair_id
+                raise _conflict(key, before, "a withdrawal")
+            mine = answers.c.labeller == labeller, answers.c.session == session
+            standing = *mine, answers.c.answer.is_not(None), answers.c.undone.is_(None)
             latest = connection.execute(
                 sa.select(answers).where(*standing).order_by(answers.c.id.desc()).limit(1)
             ).first()
             if latest is None:
                 return None
-            held = pairs.c.leased_to == labeller, pairs.c.answer_id.is_(None)
-            connection.execute(sa.update(pairs).where(*held).values(FREE))
+            connection.execute(sa.update(pairs).where(*_theirs(labeller, session)).values(FREE))
             now = time.time()
-            _store_rows.withdraw(connection, latest, now)
-            lease = {"lease": secrets.token_urlsafe(18), "leased_to": labeller, "expires": now + self.lease_seconds}
+            _store_rows.withdraw(connection, latest, now, key)
+            lease = self._lease(labeller, session, now)
             connection.execute(sa.update(pairs).where(pairs.c.id == latest.pair_id).values(lease))
             return latest.pair_id
 
-        return self.database.run(work, "write", repeatable=False)
+        return self.database.run(work, "write", repeatable=key is not None)
 
     def _alone(self, connection: sa.Connection, labeller: str) -> None:
         """One thing at a time for one labeller, until the transaction ends. SQLite has one writer anyhow."""
@@ -466,6 +488,26 @@ class Store:
 
 def _skipped(labeller: str) -> sa.Exists:
     return sa.exists().where(skips.c.pair_id == pairs.c.id, skips.c.labeller == labeller)
+
+
+def _theirs(labeller: str, session: str) -> tuple[sa.ColumnElement[bool], ...]:
+    """Pairs that they hold; a lease may have ended."""
+    return pairs.c.leased_to == labeller, pairs.c.session == session, pairs.c.answer_id.is_(None)
+
+
+def _conflict(key: str, before: Any, now: str) -> Refused:
+    """A key that comes again and names something else."""
+    named = "a withdrawal" if before.answer is None else Answer(before.answer).name
+    return Refused(
+        "conflict",
+        f"expected the key {key!r} to name one answer; it named {named} about pair {before.pair_id}, and came again "
+        f"with {now}. Make a new key for a new answer. The first one stands.",
+    )
+
+
+def _session(text: str) -> None:
+    if not (isinstance(text, str) and len(text) <= 64 and (text == "" or text.isprintable())):
+        raise DataError(f"expected session to be at most 64 printable characters; got {text!r:.80}.")
 
 
 def _word(what: str, text: str) -> None:

@@ -243,6 +243,9 @@ class HostEngine(_Engine):
         self._start = start
         stacked = [np.stack([np.asarray(x) for x in column], axis=1) for column in zip(*rows, strict=True)]
         batch = Transition(*jax.tree_util.tree_unflatten(structure, stacked))  # (S, T, N, …)
+        settle = getattr(self.host, "settle", None)
+        if settle is not None and (late := settle()) is not None:  # what a person said of these steps, (T, S·N)
+            batch = eqx.tree_at(lambda b: b.reward, batch, np.moveaxis(late.reshape(T, *fold), 0, 1))
         states = eqx.tree_at(lambda s: (s.obs, s.carry), states, place((obs, carry), self.members))
         states, values = self._update(self.arrays, states, place(batch, self.members), learning)
         return states, np.asarray(values)

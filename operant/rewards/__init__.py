@@ -3,6 +3,7 @@
 from operant.rewards.bonuses.state_entropy import StateEntropy
 from operant.rewards.clip import Clip
 from operant.rewards.constraints.lagrangian import Lagrangian
+from operant.rewards.critique import Critique
 from operant.rewards.normalise import Normalise
 from operant.rewards.preferences.bradley_terry import BradleyTerry
 from operant.rewards.preferences.regret import Regret
@@ -16,6 +17,7 @@ from operant.rewards.terms import Terms
 __all__ = [
     "BradleyTerry",
     "Clip",
+    "Critique",
     "Heuristic",
     "Lagrangian",
     "Normalise",

@@ -15,10 +15,12 @@ import threading
 import time
 from pathlib import Path
 
+from operant.core import AbstractEnv, AbstractHostEnv
 from operant.data.comparisons import Store
 from operant.errors import OperantError
 from operant.studio.app import app
 from operant.studio.live import status
+from operant.studio.seats import Seats
 from operant.studio.serving import serve
 from operant.teachers import Person
 
@@ -32,6 +34,7 @@ def main() -> int:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--title", default="")
+    parser.add_argument("--env", default="", help="what the run's environment is called: it can be played")
     given = parser.parse_args()
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -49,7 +52,8 @@ def main() -> int:
                 return {side: about[side]["reward"] for side in ("left", "right")} if "left" in about else None
 
             token = os.environ.pop("OPERANT_TOKEN", None)
-            studio = app(given.folder, store, token=token, status=look, curves=curves, title=given.title)
+            seats = Seats(lambda: _env(given.folder), given.folder / "demos", given.env) if given.env else None
+            studio = app(given.folder, store, token=token, status=look, curves=curves, seats=seats, title=given.title)
             served = serve(studio, given.host, given.port)
             print(json.dumps({"url": served.url, "link": served.link}), flush=True)
             while not ended.wait(1.0):
@@ -57,10 +61,19 @@ def main() -> int:
                 if gone and time.monotonic() - looked[0] > PATIENCE:
                     break
             served.stop()
+            if seats is not None:
+                seats.close()
     except OperantError as error:
         print(json.dumps({"error": str(error)}), flush=True)
         return 2
     return 0
+
+
+def _env(folder: Path) -> AbstractEnv | AbstractHostEnv:
+    """The run's environment, made when the first person wants to play it."""
+    from operant import study
+
+    return study.load(folder / "study.toml").env
 
 
 if __name__ == "__main__":

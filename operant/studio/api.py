@@ -1,7 +1,5 @@
 """What the teach page asks for and sends. Described in `openapi.py`; bodies are checked against `bodies.BODIES`."""
 
-import base64
-import binascii
 import hashlib
 import json
 import math
@@ -18,14 +16,11 @@ from starlette.routing import Route
 from operant.data.comparisons import Question, Refused, Store
 from operant.errors import DataError, StoreError
 from operant.studio.bodies import LARGEST, read
-from operant.studio.guard import YEAR
-from operant.studio.openapi import description
 from operant.studio.problems import Problem
 from operant.studio.sheets import Sheets
+from operant.studio.who import labeller, session
 from operant.teachers import Answer
 
-NAME = "operant_name"
-"""The cookie with the labeller's name."""
 SIDES = ("left", "right")
 KINDS = {".webp": "sheet", ".mp4": "video", ".webm": "video"}
 MEDIA = {".webp": "image/webp", ".mp4": "video/mp4", ".webm": "video/webm"}
@@ -40,29 +35,20 @@ class Api:
         self.folder, self.store, self.curves, self.sheets = folder.resolve(), store, curves, Sheets()
 
     def routes(self) -> list[Route]:
-        posts = ("name", "next", "answer", "skip", "undo", "renew", "release")
+        posts = ("next", "answer", "skip", "undo", "renew", "release")
         return [
             *[Route(f"/api/{name}", getattr(self, name), methods=["POST"]) for name in posts],
             Route("/api/clip/{pair:int}/{side}", self.clip),
             Route("/api/sheet/{pair:int}/{side}", self.sheet),
             Route("/api/after/{pair:int}", self.after),
-            Route("/api/openapi.json", lambda request: JSONResponse(description())),
         ]
-
-    # --- who ------------------------------------------------------------------------------------------------------
-
-    async def name(self, request: Request) -> Response:
-        name = "".join(c for c in (await read(request, "name"))["name"] if c.isprintable()).strip()
-        answer = JSONResponse({"name": name})
-        value = base64.urlsafe_b64encode(name.encode()).decode().rstrip("=")
-        answer.set_cookie(NAME, value, max_age=YEAR, httponly=True, samesite="strict", path="/")
-        return answer
 
     # --- asking and answering -------------------------------------------------------------------------------------
 
     async def next(self, request: Request) -> Response:
         body, who = await read(request, "next"), labeller(request)
-        question = await self._do(self.store.lease, who, besides=tuple(map(int, body.get("besides", ()))))
+        besides = tuple(map(int, body.get("besides", ())))
+        question = await self._do(self.store.lease, who, session=session(request), besides=besides)
         return JSONResponse({"question": None if question is None else await self._do(self._shown, question)})
 
     async def answer(self, request: Request) -> Response:
@@ -80,10 +66,9 @@ class Api:
 
     async def undo(self, request: Request) -> Response:
         """The pair is leased to its labeller again, in place of all they held."""
-        await read(request, "undo")
-        who = labeller(request)
-        pair = await self._do(self.store.undo, who)
-        question = None if pair is None else await self._do(self.store.lease, who)
+        body, who, mine = await read(request, "undo"), labeller(request), session(request)
+        pair = await self._do(self.store.undo, who, session=mine, key=body["key"])
+        question = None if pair is None else await self._do(self.store.lease, who, session=mine)
         return JSONResponse({"pair": pair, "question": question and await self._do(self._shown, question)})
 
     async def renew(self, request: Request) -> Response:
@@ -167,18 +152,6 @@ class Api:
             return self.store.about(pair)
         except StoreError as error:
             raise Problem(404, "missing", f"expected a pair that was asked; got {pair}. Ask /api/next.") from error
-
-
-def labeller(request: Request) -> str:
-    """The name in the cookie. Raises Problem (401): there is none."""
-    value = request.cookies.get(NAME, "")
-    try:
-        name = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)).decode()
-    except (binascii.Error, ValueError):
-        name = ""
-    if not name or len(name) > 60 or not name.isprintable():
-        raise Problem(401, "name", "expected to know who answers; no name was given. Send one to /api/name first.")
-    return name
 
 
 def _pair(request: Request) -> int:

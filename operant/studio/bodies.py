@@ -31,6 +31,10 @@ BESIDES = {
     "type": "array", "items": PAIR, "maxItems": 8,
     "description": "Pairs this page holds already: another one is wanted.",
 }  # fmt: skip
+KEY = {
+    "type": "string", "minLength": 8, "maxLength": 64, "pattern": "^[A-Za-z0-9_-]+$",
+    "description": "Made by the page, once for each answer or undo: sent again, it changes nothing.",
+}  # fmt: skip
 LETTER = (
     "A-Za-z0-9À-ɏΑ-ΡΣ-ωЀ-ԯא-תؠ-يअ-हก-ะぁ-ゖァ-ヺ一-龥가-힣"  # whole stretches of letters: no gap that cannot be printed
 )
@@ -47,6 +51,15 @@ def _body(required: tuple[str, ...] = (), **properties: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+SEAT = {
+    "type": "string", "minLength": 8, "maxLength": 64, "pattern": "^[A-Za-z0-9_-]+$",
+    "description": "What /api/record/begin gave.",
+}  # fmt: skip
+ACTION = {
+    "type": "array", "maxItems": 64, "items": {"type": "number", "minimum": -1e9, "maximum": 1e9},
+    "description": "The action, flat: one number where actions are counted.",
+}  # fmt: skip
+
 BODIES: dict[str, dict[str, Any]] = {
     "name": _body(("name",), name=NAME),
     "next": _body(besides=BESIDES),
@@ -55,16 +68,35 @@ BODIES: dict[str, dict[str, Any]] = {
         pair=PAIR,
         answer={"type": "string", "enum": [a.name for a in Answer], "description": "Which one is better."},
         lease=LEASE,
-        key={
-            "type": "string", "minLength": 8, "maxLength": 64, "pattern": "^[A-Za-z0-9_-]+$",
-            "description": "Made by the page, once for each answer: sent again, it changes nothing.",
-        },
+        key=KEY,
         seconds={"type": "number", "minimum": 0, "maximum": 1e6, "description": "Taken to answer."},
     ),
     "skip": _body(("pair", "lease"), pair=PAIR, lease=LEASE),
-    "undo": _body(),
+    "undo": _body(("key",), key=KEY),
     "renew": _body(("pair", "lease"), pair=PAIR, lease=LEASE),
     "release": _body(("pair", "lease"), pair=PAIR, lease=LEASE),
+    "record_begin": _body(),
+    "record_look": _body(("session",), session=SEAT),
+    "record_step": _body(
+        ("session", "t", "action"),
+        session=SEAT,
+        t={"type": "integer", "minimum": 0, "maximum": 10**6, "description": "Steps taken before this one."},
+        action=ACTION,
+    ),
+    "record_restart": _body(("session",), session=SEAT),
+    "record_keep": _body(("session", "key"), session=SEAT, key=KEY),
+    "record_leave": _body(("session",), session=SEAT),
+    "coach_say": _body(
+        ("value", "frame", "since", "key"),
+        value={"type": "string", "enum": ["plus", "minus"], "description": "Better, or worse, than it usually does."},
+        frame={"type": "integer", "minimum": 0, "maximum": LARGEST, "description": "The picture on screen."},
+        since={"type": "number", "minimum": 0, "maximum": 3600, "description": "Seconds that it had been there."},
+        key=KEY,
+    ),
+    "coach_pace": _body(
+        ("pace",), pace={"type": "number", "minimum": 0.1, "maximum": 60, "description": "Steps a second."}
+    ),
+    "coach_pause": _body(("paused",), paused={"type": "string", "enum": ["yes", "no"], "description": "Or go on."}),
 }  # fmt: skip
 
 _KINDS = {

@@ -24,13 +24,50 @@ POINTS = 200
 """Of the return, at most so many are sent."""
 
 
+class Stream:
+    """What `ask` says, asked for once a period for all pages, sent to each when it changes."""
+
+    def __init__(self, ask: Callable[[], Any], event: str = "status", period: float = PERIOD):
+        self._ask, self._event, self._period = ask, event, period
+        self._lock = threading.Lock()
+        self._known, self._at = "{}", -math.inf
+
+    def now(self) -> str:
+        """As JSON."""
+        with self._lock:
+            if time.monotonic() - self._at >= self._period:
+                self._known = json.dumps(self._ask(), allow_nan=False)
+                self._at = time.monotonic()
+            return self._known
+
+    def response(self, request: Request) -> Response:
+        """The events, until the page or the studio closes."""
+        return StreamingResponse(
+            self._events(request.app.state.closing), media_type="text/event-stream",
+            headers={"x-accel-buffering": "no"},
+        )  # fmt: skip
+
+    async def _events(self, closing: threading.Event) -> AsyncIterator[str]:
+        yield "retry: 1000\n\n"
+        sent, at = "", time.monotonic()
+        while not closing.is_set():
+            now = await run_in_threadpool(self.now)
+            if now != sent:
+                yield f"event: {self._event}\ndata: {now}\n\n"
+                sent, at = now, time.monotonic()
+            elif time.monotonic() - at > HEARTBEAT:
+                yield ": still here\n\n"
+                at = time.monotonic()
+            await anyio.sleep(PERIOD)
+
+
 class Events:
     """Training's status, asked for at most twice a second."""
 
     def __init__(self, status: Callable[[], Mapping[str, Any]], store: Store):
         self._status, self._store = status, store
-        self._lock = threading.Lock()
-        self._known, self._at = "{}", -math.inf
+        self._stream = Stream(self._ask)
+        self.now = self._stream.now
 
     def routes(self) -> list[Route]:
         return [Route("/api/status", self.status), Route("/api/events", self.events)]
@@ -39,31 +76,7 @@ class Events:
         return JSONResponse(json.loads(await run_in_threadpool(self.now)))
 
     async def events(self, request: Request) -> Response:
-        return StreamingResponse(
-            self._stream(request.app.state.closing), media_type="text/event-stream",
-            headers={"x-accel-buffering": "no"},
-        )  # fmt: skip
-
-    async def _stream(self, closing: threading.Event) -> AsyncIterator[str]:
-        yield "retry: 1000\n\n"
-        sent, at = "", time.monotonic()
-        while not closing.is_set():
-            now = await run_in_threadpool(self.now)
-            if now != sent:
-                yield f"event: status\ndata: {now}\n\n"
-                sent, at = now, time.monotonic()
-            elif time.monotonic() - at > HEARTBEAT:
-                yield ": still here\n\n"
-                at = time.monotonic()
-            await anyio.sleep(PERIOD)
-
-    def now(self) -> str:
-        """The status as JSON."""
-        with self._lock:
-            if time.monotonic() - self._at >= PERIOD:
-                self._known = json.dumps(self._ask(), allow_nan=False)
-                self._at = time.monotonic()
-            return self._known
+        return self._stream.response(request)
 
     def _ask(self) -> dict[str, Any]:
         try:
@@ -71,9 +84,7 @@ class Events:
         except Exception as error:  # training's own trouble is what the page is there to show
             told = {"phase": "stopped", "error": f"{type(error).__name__}: {error}"}
         status: dict[str, Any] = EMPTY | {name: told[name] for name in EMPTY if name in told}
-        returns = [point for point in status["return"] if math.isfinite(point[1])]
-        every = -(-len(returns) // POINTS) or 1
-        status["return"] = [[int(x), float(y)] for x, y in returns[::-1][::every][::-1]]  # the latest stays
+        status["return"] = thinned(status["return"])
         agreement = status["agreement"]
         status["agreement"] = None if agreement is None or not math.isfinite(agreement) else float(agreement)
         try:
@@ -81,6 +92,17 @@ class Events:
         except StoreError as error:
             status |= {"waiting": 0, "error": status["error"] or str(error)}
         return status
+
+
+def thinned(points: list[Any]) -> list[list[float]]:
+    """[[x, y], …] without what is not finite, at most POINTS, the latest among them.
+
+    >>> thinned([[1, 2.0], [2, float("nan")]])
+    [[1, 2.0]]
+    """
+    finite = [point for point in points if math.isfinite(point[1])]
+    every = -(-len(finite) // POINTS) or 1
+    return [[int(x), float(y)] for x, y in finite[::-1][::every][::-1]]
 
 
 EMPTY: dict[str, Any] = {

@@ -10,8 +10,8 @@ class Problem(Exception):
     """A request that is refused.
 
     `reason` is one word for programs: "request", "name", "token", "origin", "missing", "method", "size", "slow",
-    "conflict", "answered", "lease", "clip", "store" or "server". `detail` says what was expected, what arrived and
-    what to change.
+    "conflict", "answered", "lease", "clip", "session", "full", "order", "over", "environment", "store" or "server".
+    `detail` says what was expected, what arrived and what to change.
     """
 
     def __init__(self, status: int, reason: str, detail: str, headers: Mapping[str, str] | None = None):

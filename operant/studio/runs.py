@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import threading
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -49,10 +50,24 @@ class Runs:
     def names(self) -> list[str]:
         """Folders that hold a run, the latest first; links that lead elsewhere are left out."""
         found = []
-        for path in self.parent.iterdir():
+        for path in self.parent.iterdir() if self.parent.is_dir() else ():
             if path.is_dir() and not path.is_symlink() and any((path / name).is_file() for name in FILES[:2]):
                 found.append((max((path / n).stat().st_mtime for n in FILES if (path / n).is_file()), path.name))
         return [name for _, name in sorted(found, reverse=True)]
+
+    def marks(self) -> dict[str, str]:
+        """A word a run, the latest first, that changes whenever its files do."""
+        return {name: str(zlib.crc32(repr(self._key(name)).encode())) for name in self.names()}
+
+    def _key(self, name: str) -> tuple:
+        stats = []
+        for file in (*FILES, "clips"):
+            try:
+                stat = (self.parent / name / file).stat()
+                stats.append((stat.st_mtime_ns, stat.st_size))
+            except OSError:
+                stats.append(None)
+        return tuple(stats)
 
     def folder(self, name: str) -> Path | None:
         """Where the run of this name lies: one that `names` lists, so never outside."""
@@ -60,9 +75,7 @@ class Runs:
 
     def data(self, name: str) -> ReportData:
         """What the run's files say. Raises OperantError."""
-        folder = self.parent / name
-        stats = [(folder / n).stat() if (folder / n).is_file() else None for n in FILES]
-        key = tuple(s and (s.st_mtime_ns, s.st_size) for s in stats)
+        folder, key = self.parent / name, self._key(name)
         with self._lock:
             known = self._read.get(name)
         if known is not None and known[0] == key:

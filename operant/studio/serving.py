@@ -72,12 +72,12 @@ def serve(app: Starlette, host: str = "127.0.0.1", port: int = 0) -> Served:
         time.sleep(0.01)
     shown = socket.gethostname() if host in ("0.0.0.0", "::") else host
     url = f"http://{f'[{shown}]' if ':' in shown else shown}:{listening.getsockname()[1]}"
-    return Served(url, _link(url, app.state.token), server, thread, app)
+    return Served(url, _link(url, app.state.first, app.state.token), server, thread, app)
 
 
-def _link(url: str, token: str | None) -> str:
+def _link(url: str, page: str, token: str | None) -> str:
     """
-    >>> _link("http://a:1", None), _link("http://a:1", "x/y")
+    >>> _link("http://a:1", "/teach", None), _link("http://a:1", "/teach", "x/y")
     ('http://a:1/teach', 'http://a:1/teach?token=x%2Fy')
     """
-    return f"{url}/teach" + (f"?token={quote(token, safe='')}" if token is not None else "")
+    return f"{url}{page}" + (f"?token={quote(token, safe='')}" if token is not None else "")

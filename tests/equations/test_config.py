@@ -26,6 +26,8 @@ from operant.core import (
     AbstractReward,
     Box,
     Constraint,
+    Discrete,
+    EnvSpec,
     Intent,
 )
 from operant.errors import SpecError
@@ -246,3 +248,10 @@ def test_classes_and_functions_of_other_packages_by_their_import_path(tmp_path, 
 
 def test_docstrings_below_fields_become_help():
     assert config.docs(Everything) == {"number": "A number.", "count": "A count, over two lines."}
+
+
+def test_bounds_of_each_element_stay_what_they_were():
+    """A tuple of numbers is no sweep where a tuple is welcome: `Dataset.load` reads its environment's spec so."""
+    spec = EnvSpec(Box((2,), (-1.0, -2.0), (1.0, 2.0)), Discrete(2), 10)
+    assert config.from_plain(config.to_plain(spec), EnvSpec) == spec
+    assert hash(config.from_plain(config.to_plain(spec), EnvSpec)) == hash(spec)

@@ -35,7 +35,10 @@ def elsewhere(tmp_path: Path, monkeypatch):
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        ("trian CartPole-v1", "error: operant has no command 'trian'; did you mean 'train'? Known: audit, doctor, "),
+        (
+            "trian CartPole-v1",
+            "error: operant has no command 'trian'; did you mean 'train'? Known: audit, coach, doctor, ",
+        ),
         ("run nope.toml", "error: expected a study at nope.toml; there is no such file."),
         ("train CartPole-v1 --learner pppo", "error: --learner: expected the name of a learner, or 'package.module"),
         ("train CartPole-v1 --learner pppo", "did you mean 'PPO'?"),
@@ -54,6 +57,14 @@ def elsewhere(tmp_path: Path, monkeypatch):
         ("audit runs/none", "error: expected a run's folder, or a policy as 'file.py:function', 'policy.onnx'"),
         ("report runs/none", "error: expected a run folder with card.json or study.toml; runs/none has neither."),
         ("resume runs/none", "error: expected a checkpoint at runs/none/checkpoint.operant; there is no such file."),
+        ("coach CartPol-v1", "error: ENV: unknown environment 'CartPol-v1'."),
+        ("coach CartPole-v1 --pace fast", 'error: --pace: expected a number (float), got "fast"'),
+        ("coach CartPole-v1 --pace 0", "error: expected a pace from 0.1 to 60 steps a second; got 0. Try 5."),
+        ("coach CartPole-v1 --delay 0.8 0.2", "error: expected 0 ≤ delay[0] < delay[1], in seconds; got (0.8, 0.2)."),
+        ("coach CartPole-v1 --listen 0", "error: --listen: expected a whole number ≥ 1; got 0."),
+        ("coach CartPole-v1 --port 99999", "error: expected to listen on 127.0.0.1, port 99999; "),
+        ("record CartPol-v1", "error: ENV: unknown environment 'CartPol-v1'."),
+        ("record CartPole-v1 --port 99999", "error: expected to listen on 127.0.0.1, port 99999; "),
         ("methods zebra crossing", "error: no method mentions 'zebra crossing': "),
         ("reproduce pppo", "did you mean 'ppo'?"),
     ],

@@ -1,5 +1,6 @@
 """A run folder with clips of Pendulum, a store with pairs about them, a studio that serves both, and a browser."""
 
+import importlib.util
 import json
 import math
 import shutil
@@ -16,10 +17,14 @@ import pytest
 from operant.core import AbstractPolicy, EnvSpec, Transition
 from operant.data.comparisons import Store
 from operant.data.segments import Pairs, Segments
+from operant.envs.audience import Audience
+from operant.envs.toy.gridworld import GridWorld
 from operant.envs.toy.pendulum import Pendulum
 from operant.io.clips import median_and_worst, write_webp
 from operant.io.recorders import Csv
 from operant.studio import app, serve
+from operant.studio.coach import Coached
+from operant.studio.seats import Seats
 
 STEPS = 30
 CHROMIUM = "/usr/bin/chromium"
@@ -132,13 +137,26 @@ def teaching(tmp_path, films):
 
 
 @pytest.fixture
-def make_app(teaching):
-    """The studio's app; `token` and what else it takes."""
-    return lambda **given: app(
-        teaching.folder,
-        teaching.store,
-        **({"token": None, "status": teaching.status, "curves": teaching.curves} | given),
-    )
+def seats(teaching):
+    """Where GridWorld is played: three cells in a row, the goal at the right."""
+    made = Seats(lambda: GridWorld("S..G", max_steps=20), teaching.folder / "demos", "GridWorld")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def coached():
+    """A training that was watched, and has shown one step."""
+    audience = Audience()
+    audience.present(np.zeros((8, 8, 3), np.uint8))
+    return Coached(audience, "GridWorld", "Go right.", 500, True)
+
+
+@pytest.fixture
+def make_app(teaching, seats, coached):
+    """The studio's app, with all its pages; `token` and what else it takes."""
+    usual = {"token": None, "status": teaching.status, "curves": teaching.curves, "seats": seats, "coached": coached}
+    return lambda **given: app(teaching.folder, teaching.store, **(usual | given))
 
 
 @pytest.fixture
@@ -147,13 +165,24 @@ def studio(make_app):
     handles = []
 
     def start(port: int = 0, **given):
-        handles.append(serve(make_app(**given), port=port))
+        handles.append(serve(app(token=None, **given) if "folder" in given else make_app(**given), port=port))
         return handles[-1]
 
     yield start
     for handle in handles:
         handle.stop()
     assert not [t for t in threading.enumerate() if t.name == "operant-studio" and t.is_alive()]
+
+
+@pytest.fixture(scope="session")
+def database():
+    """A new, empty PostgreSQL database; see tests/equations/data/conftest.py."""
+    path = Path(__file__).parents[1] / "equations" / "data" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("operant_test_postgresql", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with module.cluster("fsync=off") as url:
+        yield lambda: module.database(url)
 
 
 # --- a real browser --------------------------------------------------------------------------------------------------
@@ -187,11 +216,14 @@ def opened(browser):
         page.on(
             "console", lambda m: m.type == "error" and "Failed to load resource" not in m.text and wrong.append(m.text)
         )
-        page.goto(handle.link.replace("/teach", path))
-        if path == "/teach":
+        page.goto(handle.url + path)
+        if path in ("/teach", "/record"):
             page.fill("#who-name", name)
             page.keyboard.press("Enter")
+        if path == "/teach":
             on_screen(page)
+        if path == "/record":
+            in_phase(page, "ready")
         return page
 
     yield open_page
@@ -208,6 +240,11 @@ def on_screen(page, besides=()) -> int:
     )
     page.wait_for_timeout(280)  # a new pair takes no answer at once
     return int(page.get_attribute("#main", "data-pair"))
+
+
+def in_phase(page, phase) -> None:
+    """Wait until what is played is "ready", "running", "paused", "over" or "ended"."""
+    page.wait_for_function("p => document.getElementById('main').dataset.phase === p", arg=phase)
 
 
 def press(page, key) -> int:
@@ -233,4 +270,6 @@ def frames(page) -> list[int]:
 @pytest.fixture
 def hands():
     """What a labeller does and sees; conftest cannot be imported from."""
-    return types.SimpleNamespace(on_screen=on_screen, press=press, wait_until=wait_until, frames=frames)
+    return types.SimpleNamespace(
+        on_screen=on_screen, in_phase=in_phase, press=press, wait_until=wait_until, frames=frames
+    )

@@ -100,3 +100,14 @@ def test_two_labellers_share_the_work(hands, studio, teaching, opened):
         hands.press(pages[k % 2], "ArrowLeft")
     assert len(teaching.given()) == 6
     assert {g.labeller for g in teaching.store.given()} == {"Ann", "Bob"}
+
+
+def test_two_people_of_one_name_see_different_pairs(hands, studio, teaching, opened):
+    handle = studio()
+    pages = [opened(handle, "Ann"), opened(handle, "Ann")]
+    first, second = (hands.press(page, "ArrowLeft") for page in pages)
+    assert first != second
+    hands.on_screen(pages[0])
+    pages[0].keyboard.press("z")
+    assert hands.on_screen(pages[0], [b for b in range(1, 7) if b != first]) == first, "one's own answer is undone"
+    assert teaching.given() == {second: "left"}

@@ -63,14 +63,45 @@ def test_the_next_pair_is_leased_besides_those_on_the_page(client):
 
 
 def test_undo_gives_the_pair_back_and_says_when_there_is_none(client, teaching):
-    assert client.post("/api/undo", json={}).json() == {"pair": None, "question": None}
+    undo = lambda number: client.post("/api/undo", json={"key": f"undo-000{number}"})
+    assert undo(1).json() == {"pair": None, "question": None}
     question = ask(client)
     give(client, question)
-    undone = client.post("/api/undo", json={}).json()
+    undone = undo(2).json()
     assert undone["pair"] == undone["question"]["id"] == question["id"]
     assert teaching.given() == {}
     assert give(client, undone["question"], "tie", key="key-00000002").status_code == 200
     assert teaching.given() == {question["id"]: "tie"}
+
+
+def test_an_undo_that_is_sent_again_undoes_nothing_more(client, teaching):
+    first = ask(client)
+    give(client, first)
+    second = ask(client)
+    give(client, second, key="key-00000002")
+    undo = lambda key: client.post("/api/undo", json={"key": key})
+    replies = [undo("undo-0001").json() for _ in range(3)]
+    assert [r["pair"] for r in replies] == [second["id"]] * 3
+    assert len({r["question"]["lease"] for r in replies}) == 1
+    assert teaching.given() == {first["id"]: "left"}
+    assert "it named left about pair" in problem(undo("key-00000001"), 409, "conflict")
+    assert "expected body to be with key" in problem(client.post("/api/undo", json={}), 400, "request")
+
+
+def test_two_browsers_of_one_name_hold_pairs_of_their_own(client, make_app, teaching):
+    with TestClient(make_app(), base_url=HOST) as other:
+        cookie = other.post("/api/name", json={"name": "Ann"}).headers.get_list("set-cookie")[1]
+        assert cookie.startswith("operant_session=") and "HttpOnly" in cookie and "SameSite=strict" in cookie
+        assert "set-cookie" not in other.get("/teach").headers, "a browser keeps what it is called"
+        mine, theirs = ask(client), ask(other)
+        assert mine["id"] != theirs["id"]
+        assert (ask(client)["id"], ask(other)["id"]) == (mine["id"], theirs["id"])
+        give(client, mine)
+        give(other, theirs, "right", key="key-00000002")
+        assert client.post("/api/undo", json={"key": "undo-0001"}).json()["pair"] == mine["id"], "not the other's"
+        assert teaching.given() == {theirs["id"]: "right"}
+        other.cookies.set("operant_session", "not/one")
+        assert ask(other), "what cannot be a session counts as none"
 
 
 def test_skip_renew_and_release(client, make_app):

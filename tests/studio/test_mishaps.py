@@ -53,6 +53,26 @@ def test_an_answer_whose_reply_is_lost_is_stored_once(hands, studio, teaching, o
     assert len(teaching.given()) == 1
 
 
+def test_an_undo_whose_reply_is_lost_undoes_once(hands, studio, teaching, opened):
+    page = opened(studio())
+    first = hands.press(page, "ArrowLeft")
+    second = hands.press(page, "ArrowLeft")
+    sent = []
+
+    def lose(route):
+        sent.append(route.request.post_data_json)
+        if len(sent) == 1:
+            route.fetch()
+            return route.abort()
+        return route.continue_()
+
+    page.route("**/api/undo", lose)
+    page.keyboard.press("z")
+    assert hands.on_screen(page, [b for b in range(1, 7) if b != second]) == second
+    assert len(sent) == 2 and sent[0] == sent[1]
+    assert teaching.given() == {first: "left"}
+
+
 def test_closing_the_page_frees_the_pair(hands, studio, teaching, opened):
     handle = studio()
     page = opened(handle)

@@ -10,7 +10,16 @@ from operant.errors import SpecError
 
 HOST = "http://127.0.0.1"
 TOKEN = "correct-horse-battery-staple"
-PAGES = ("/teach", "/runs", "/runs/pendulum", "/static/teach.js", "/style/report.css", "/api/status", "/none")
+PAGES = (
+    "/teach",
+    "/record",
+    "/runs",
+    "/runs/pendulum",
+    "/static/teach.js",
+    "/style/report.css",
+    "/api/status",
+    "/none",
+)
 
 
 def client_of(app, **given):
@@ -35,7 +44,7 @@ def test_every_response_has_a_strict_policy(make_app, path):
     assert headers["cross-origin-resource-policy"] == "same-origin"
 
 
-@pytest.mark.parametrize("path", ["/teach", "/runs", "/runs/pendulum", "/none"])
+@pytest.mark.parametrize("path", ["/teach", "/record", "/coach", "/runs", "/runs/pendulum", "/none"])
 def test_pages_hold_no_inline_script_and_name_no_other_host(make_app, path):
     text = client_of(make_app()).get(path, headers={"accept": "text/html"}).text
     assert not re.search(r"<script(?![^>]*\bsrc=)|\son\w+=|javascript:", text)

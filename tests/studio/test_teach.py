@@ -7,13 +7,16 @@ import socket
 import subprocess
 import sys
 import time
+import types
 import urllib.error
 import urllib.request
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import operant
+from operant.data import minari
 from operant.data.comparisons import Store
 from operant.teachers import Answer
 
@@ -30,6 +33,8 @@ class Command:
 
     def __init__(self, folder: Path, *argv: str):
         self.output = folder / f"{argv[0]}.txt"
+        self.studios: list[int] = []
+        """Processes of its own that serve the page: they outlive one that is killed."""
         with self.output.open("w") as out:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "operant.cli", *argv], cwd=folder, stdout=out, stderr=subprocess.STDOUT
@@ -39,6 +44,8 @@ class Command:
         for _ in range(300):
             text = self.output.read_text()
             if "open http" in text:
+                number = self.process.pid
+                self.studios = list(map(int, Path(f"/proc/{number}/task/{number}/children").read_text().split()))
                 return text.split("open ")[1].split()[0]
             assert self.process.poll() is None, text
             time.sleep(0.1)
@@ -85,7 +92,9 @@ def start(tmp_path):
         if command.process.poll() is None:
             command.process.kill()
             command.process.wait()
-    subprocess.run(["pkill", "-f", "operant.studio runs/taught"], check=False)
+        for number in command.studios:
+            if (folder := Path(f"/proc/{number}")).exists() and b"operant.studio" in (folder / "cmdline").read_bytes():
+                os.kill(number, signal.SIGTERM)
 
 
 @pytest.mark.slow
@@ -113,6 +122,41 @@ def test_a_training_that_is_killed_takes_neither_page_nor_answers_with_it(start,
     assert operant.load(run).metrics["preferences/answers"][0, -1] >= 8
 
 
+@pytest.mark.slow
+def test_two_people_teach_through_postgresql(start, tmp_path, database, opened, hands):
+    url = database()
+    command = start(*FLAGS, "--labels", url)
+    link = command.link()
+    with Store(url) as store:
+        until(lambda: store.waiting(0) > 1, 120)
+    handle = types.SimpleNamespace(url=link.removesuffix("/teach"))
+    pages = [opened(handle, name) for name in ("Ann", "Bob")]
+    assert hands.on_screen(pages[0]) != hands.on_screen(pages[1])
+    with Store(url) as store:
+        for k in range(12):
+            page, seen = pages[k % 2], store.answered()
+            hands.on_screen(page)
+            page.keyboard.press(("ArrowLeft", "ArrowRight")[k % 2])
+            hands.wait_until(lambda n=seen: store.answered() == n + 1, 30)
+            if k == 3:
+                page.keyboard.press("z")
+                hands.wait_until(lambda n=seen: store.answered() == n, 30)
+                page.wait_for_function("() => document.getElementById('live').textContent.startsWith('Withdrawn')")
+                hands.on_screen(page)
+                page.keyboard.press("ArrowDown")
+                hands.wait_until(lambda n=seen: store.answered() == n + 1, 30)
+            hands.wait_until(lambda: store.waiting() > 1 or store.answered() + store.waiting() >= 12, 90)
+        stats = store.stats()
+        assert stats.answered == store.answered() == 12
+        assert [(who.name, who.n >= 6) for who in stats.labellers] == [("Ann", True), ("Bob", True)]
+    assert command.process.wait(180) == 0, command.output.read_text()
+    run = tmp_path / "runs" / "taught"
+    assert not (run / "labels.db").exists(), "they are kept where they were told to be"
+    assert operant.load(run).metrics["preferences/answers"][0, -1] >= 8, "all but those of the last round"
+    exported = start("labels", "stats", "runs/taught", "--labels", url)
+    assert exported.process.wait(60) == 0 and "answered=12" in exported.output.read_text()
+
+
 def test_an_address_that_is_taken_is_refused_in_words(start, tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -137,3 +181,38 @@ def test_from_other_machines_the_token_is_needed_and_ctrl_c_ends_both(start):
     assert command.process.wait(60) == 130
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(bare, timeout=5)
+
+
+def test_recording_ends_with_ctrl_c_and_what_was_kept_stays(start, tmp_path):
+    command = start("record", "GridWorld", "--demos", "shown")
+    link = command.link()
+    assert link.endswith("/record")
+
+    def send(call: str, cookies: str = "", **body) -> tuple:
+        request = urllib.request.Request(
+            link.replace("/record", f"/api/{call}"), json.dumps(body).encode(),
+            {"content-type": "application/json", "cookie": cookies},
+        )  # fmt: skip
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.headers, answer.read()
+
+    headers, _ = send("name", name="Ann")
+    cookies = "; ".join(x.split(";")[0] for x in headers.get_all("set-cookie"))
+    session = json.loads(send("record/begin", cookies)[1])["session"]
+    for t, action in enumerate((0, 1)):
+        send("record/step", cookies, session=session, t=t, action=[action])
+    assert json.loads(send("record/keep", cookies, session=session, key="key-00000001")[1])["episodes"] == 1
+    command.process.send_signal(signal.SIGINT)
+    assert command.process.wait(30) == 0
+    assert "episodes kept in shown: 1\n" in command.output.read_text()
+    assert minari.read(tmp_path / "shown").size == 2
+
+
+def test_a_folder_of_another_environment_is_refused_at_once(start, tmp_path):
+    ends = np.array([True])
+    spec = operant.make("CartPole-v1").spec
+    kept = minari.Demonstrations(tmp_path / "shown", spec, id="operant/x-v0")
+    kept.add(minari.Episode(np.zeros((2, 4)), [0], [0.0], ends, ~ends))
+    command = start("record", "Pendulum-v1", "--demos", "shown")
+    assert command.process.wait(60) == 2
+    assert "expected episodes of" in command.output.read_text() and "http" not in command.output.read_text()

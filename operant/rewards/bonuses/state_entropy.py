@@ -70,7 +70,7 @@ class StateEntropy(AbstractReward):
 
     def __call__(self, state: StateEntropyState, batch: Transition) -> Float[Array, "*B"]:
         shape = batch.terminated.shape
-        flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[len(shape) :]), batch.next_obs)
+        flat = nn.merge_axes(batch.next_obs, len(shape))
         look = jax.vmap(lambda o: state.encoder(state.normaliser(o)))
         here, there = look(flat), look(state.remembered)
         square = jnp.square(here).sum(1)[:, None] + jnp.square(there).sum(1)[None] - 2.0 * here @ there.T
@@ -85,7 +85,7 @@ class StateEntropy(AbstractReward):
     ) -> tuple[StateEntropyState, Metrics]:
         """Take in a rollout (T, N): a new state replaces a remembered one as often as keeps them a uniform sample."""
         shape = batch.terminated.shape
-        flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[len(shape) :]), batch.next_obs)
+        flat = nn.merge_axes(batch.next_obs, len(shape))
         n = int(np.prod(shape))
         number = state.seen + jnp.arange(n)
         place = jnp.where(number < self.memory, number, random.integers(key, (n,), number + 1))

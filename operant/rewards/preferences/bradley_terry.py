@@ -8,12 +8,18 @@ the members' mean agrees with those is `preferences/agreement`.
 
 Until the first answer the reward is `before`, which asks for variety: an agent that has not moved shows nothing.
 
+Numbers seen pass through symlog before they are standardised. Where a cart may roll away for ever, the spread of its
+position is a hundred times the track that matters, and plain standardising leaves no difference there to learn from.
+
+Two slots: `representation` is what the networks see of states and actions, and may learn from behaviour nobody has
+judged before each lesson; `prior` is a soft constraint on r̂ beside the answers.
+
 Reference: Christiano, Leike, Brown, Martic, Legg, Amodei 2017, Deep Reinforcement Learning from Human Preferences,
 1706.03741 (ensemble, ε, hold-out, standardising); Lee, Smith, Abbeel 2021, PEBBLE, 2106.05091 (tanh at the end,
 unsupervised start).
 Deviations from the paper: weight decay is fixed, not adapted to keep the held-out loss between 1.1 and 1.5 of the
 training loss; members differ by their initial weights and minibatches, not by bootstrapped sets; the network starts
-again from where it was, as the paper's does, for `steps` gradient steps after each round of answers.
+again from where it was, as the paper's does, for `steps` gradient steps after each round of answers; symlog.
 
 >>> from operant.core import Box, Discrete
 >>> reward = BradleyTerry(hidden=(8,), members=2, segment=4, capacity=8, pool=32)
@@ -27,6 +33,7 @@ again from where it was, as the paper's does, for `steps` gradient steps after e
 2
 """
 
+import math
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -41,11 +48,15 @@ from operant.core import AbstractReward, Action, Card, EnvSpec, Metrics, Obs, Re
 from operant.data.replay import Replay
 from operant.data.segments import Answers, Comparisons, Pairs, Segments, draw, rows
 from operant.errors import SpecError
+from operant.math.pick import pick
 from operant.math.random import child
 from operant.rewards.bonuses.state_entropy import StateEntropy
 from operant.rewards.preferences import AbstractPreferences
+from operant.rewards.priors import AbstractPrior
 from operant.rewards.queries import AbstractQuery
 from operant.rewards.queries.disagreement import Disagreement
+from operant.rewards.representations import AbstractRepresentation, AbstractView, Look, squash
+from operant.rewards.representations.plain import Plain
 
 NAMES = ("preferences/answers", "preferences/loss", "preferences/agreement", "preferences/held_out")
 """What a lesson finds; agreement is 0 while no answer is held out."""
@@ -54,15 +65,11 @@ NAMES = ("preferences/answers", "preferences/loss", "preferences/agreement", "pr
 class RewardNetwork(eqx.Module):
     """r̂(s, a) ∈ [−1, 1]."""
 
-    encoder: nn.Encoder
+    view: AbstractView
     body: nn.MLP
-    action: Any = eqx.field(static=True)
 
-    def features(self, obs: Obs, action: Action) -> Float[Array, " d"]:
-        return jnp.concatenate([self.encoder(obs), nn.action_features(self.action, action)])
-
-    def __call__(self, obs: Obs, action: Action) -> Float[Array, ""]:
-        return jnp.tanh(self.body(self.features(obs, action))[0])
+    def __call__(self, obs: Obs, action: Action, look: Look) -> Float[Array, ""]:
+        return jnp.tanh(self.body(self.view(obs, action, look))[0])
 
 
 class BradleyTerryState(eqx.Module):
@@ -72,8 +79,10 @@ class BradleyTerryState(eqx.Module):
     """Stacked: (members, …)."""
     adam: optax.OptState
     """(members, …), each of one vector."""
+    rest: Any
+    """(members, …): what the representation's own learning carries."""
     normaliser: nn.Normaliser
-    """Of observations, over what has been compared."""
+    """Of observations' symlog, over what has been compared."""
     mean: Float[Array, ""]
     """Of r̂, over what has been compared."""
     deviation: Float[Array, ""]
@@ -99,9 +108,13 @@ class BradleyTerry(AbstractPreferences):
     """Steps of each segment that is compared."""
     query: AbstractQuery = Disagreement()
     """Which pairs to ask about."""
+    representation: AbstractRepresentation = Plain()
+    """What the networks see of states and actions."""
+    prior: AbstractPrior | None = None
+    """A soft constraint on the reward, beside what the answers say; None: no such."""
     before: AbstractReward = StateEntropy()
     """The reward until the first answer: unsupervised, so that there is something to compare."""
-    lr: float = 1e-3
+    lr: float = 3e-3
     """Adam's step size."""
     decay: float = 1e-4
     """Weight decay (share of each weight, for each unit of step size)."""
@@ -144,19 +157,20 @@ class BradleyTerry(AbstractPreferences):
             )
         rng = nn.generator(key)
         each = [self._network(rng, spec) for _ in range(self.members)]
-        networks = jax.tree.map(lambda *x: jax.device_put(np.stack([np.asarray(y) for y in x])), *each)
-        adam = nn.zeros_init(self._optimiser(), nn.flat_size(each[0]))
+        networks, rest = jax.tree.map(lambda *x: jax.device_put(np.stack([np.asarray(y) for y in x])), *each)
+        adam = nn.zeros_init(self._optimiser(), nn.flat_size(self._moved(each[0][0])))
         number = lambda x: jax.device_put(np.asarray(x, np.float32))
         return BradleyTerryState(
             networks,
             jax.tree.map(lambda x: np.stack([x] * self.members), adam),
+            rest,
             nn.Normaliser.init(spec.obs),
             number(0.0),
             number(1.0),
             Replay.init(spec, self.pool),
             Comparisons.init(spec, self.capacity, self.segment),
             self.before.init(spec, key=child(key, 1)),
-            {name: number(0.0) for name in NAMES},
+            {name: number(0.0) for name in (*NAMES, *self._learned(each[0], spec))},
         )
 
     def __call__(self, state: BradleyTerryState, batch: Transition) -> Float[Array, "*B"]:
@@ -197,11 +211,15 @@ class BradleyTerry(AbstractPreferences):
         comparisons = state.comparisons.insert(answers)
         normaliser = state.normaliser
         for side in (answers.pairs.left, answers.pairs.right):
-            normaliser = normaliser.update(side.steps.obs, (side.mask & answers.given[:, None]).astype(jnp.float32))
+            normaliser = normaliser.update(
+                squash(side.steps.obs), (side.mask & answers.given[:, None]).astype(jnp.float32)
+            )
         place = jnp.arange(self.capacity)
         held = place % self.hold_out == self.hold_out - 1
         train, test = comparisons.known & ~held, comparisons.known & held
-        networks, adam, loss = self._fit(state.networks, state.adam, normaliser, comparisons, train, key)
+        own_key, fit_key = jax.random.split(key)
+        networks, rest, learned = self._look_around(state, normaliser, comparisons, own_key)
+        networks, adam, loss = self._fit(networks, state.adam, normaliser, comparisons, train, fit_key)
         sides = (comparisons.pairs.left, comparisons.pairs.right)
         value = jnp.stack([self._members(networks, normaliser, s.steps).mean(0) for s in sides])
         own = jnp.stack([s.mask for s in sides])
@@ -213,29 +231,44 @@ class BradleyTerry(AbstractPreferences):
         held_out = decided.sum()
         found = (comparisons.count, loss, _share(right.sum(), held_out), held_out)
         metrics = dict(zip(NAMES, found, strict=True))
-        metrics = {name: jnp.asarray(x, jnp.float32) for name, x in metrics.items()}
+        metrics = {name: jnp.asarray(x, jnp.float32) for name, x in (metrics | learned).items()}
         new = BradleyTerryState(
-            networks, adam, normaliser, mean, deviation, state.pool, comparisons, state.before, metrics
+            networks, adam, rest, normaliser, mean, deviation, state.pool, comparisons, state.before, metrics
         )
         return new, metrics
 
     # --- pieces ---
 
-    def _network(self, rng: np.random.Generator, spec: EnvSpec) -> RewardNetwork:
-        encoder = nn.encoder(rng, spec.obs)
-        sizes = (encoder.size + nn.action_size(spec.action), *self.hidden, 1)
-        return RewardNetwork(encoder, nn.mlp(rng, sizes, activation=self.activation), spec.action)
+    def _network(self, rng: np.random.Generator, spec: EnvSpec) -> tuple[RewardNetwork, Any]:
+        view, rest = self.representation.init(rng, spec)
+        return RewardNetwork(view, nn.mlp(rng, (view.size, *self.hidden, 1), activation=self.activation)), rest
+
+    def _moved(self, network: RewardNetwork) -> Any:
+        """The part of a network that comparisons train."""
+        return network.body if self.representation.frozen else network
+
+    def _learned(self, each: tuple[RewardNetwork, Any], spec: EnvSpec) -> tuple[str, ...]:
+        """What the representation's learning says of itself."""
+        network, rest = each
+        room = Replay.init(spec, 1).data
+        zeros = lambda key, n: jax.tree.map(lambda x: jnp.zeros((n, *x.shape[2:]), x.dtype), room)
+        learn = lambda key: self.representation.learn(network.view, rest, zeros, lambda obs: obs, key=key)[2]
+        return tuple(jax.eval_shape(learn, jax.random.key(0)))
 
     def _optimiser(self) -> optax.GradientTransformation:
         return optax.chain(optax.scale_by_adam(), optax.add_decayed_weights(self.decay))
 
     def _members(self, networks: RewardNetwork, normaliser: nn.Normaliser, batch: Transition) -> Float[Array, "..."]:
         """r̂ (members, *B) of each member, for transitions of any leading axes *B."""
-        shape = batch.terminated.shape
-        flat = lambda tree: jax.tree.map(lambda x: x.reshape(-1, *x.shape[len(shape) :]), tree)
-        obs, action = jax.vmap(normaliser)(flat(batch.obs)), flat(batch.action)
-        out = jax.vmap(lambda net: jax.vmap(net)(obs, action))(networks)
-        return out.reshape(out.shape[0], *shape)
+        one = lambda net: self._values(net, normaliser, squash(batch.obs), batch.action, batch.terminated.shape)
+        return jax.vmap(one)(networks)
+
+    def _values(
+        self, network: RewardNetwork, look: Look, obs: Obs, action: Action, shape: tuple[int, ...]
+    ) -> Float[Array, "*B"]:
+        """r̂ of one network, of observations that are squashed already."""
+        flat = nn.merge_axes((obs, action), len(shape))
+        return jax.vmap(lambda o, a: network(o, a, look))(*flat).reshape(shape)
 
     def _margin(self, networks: RewardNetwork, normaliser: nn.Normaliser, pairs: Pairs) -> Float[Array, "members n"]:
         """Σ_right r̂ − Σ_left r̂ of each member."""
@@ -248,23 +281,34 @@ class BradleyTerry(AbstractPreferences):
     ) -> tuple[RewardNetwork, Any, Float[Array, ""]]:  # fmt: skip
         """`steps` gradient steps of every member, each on minibatches of its own; none where nothing was answered."""
         shape = (self.steps, self.members, self.batch)
-        order = jnp.cumsum(train.astype(jnp.int32))
-        u = jax.random.uniform(key, shape)
-        index = jnp.searchsorted(order, (u * order[-1]).astype(jnp.int32), side="right").reshape(shape)
-        flat, unflatten = _flatten_members(networks)
+        index = pick(key, train, math.prod(shape)).reshape(shape)
+        flat, unflatten = _flatten_members(self._moved(networks))
         optimiser = self._optimiser()
+        seen = None if self.prior is None else self.prior.look_back(comparisons, train)
+
+        both = (comparisons.pairs.left, comparisons.pairs.right)
+        squashed = [squash(side.steps.obs) for side in both]  # once, not for every minibatch
+
+        def one_loss(network: RewardNetwork, i: Array) -> Array:
+            pairs, t = rows(comparisons.pairs, i), comparisons.target[i]
+            left, right = (
+                self._values(network, normaliser, rows(obs, i), side.steps.action, side.mask.shape)
+                for obs, side in zip(squashed, (pairs.left, pairs.right), strict=True)
+            )
+            margin = pairs.right.sum(right) - pairs.left.sum(left)
+            loss = -(t * self._log_chance(margin) + (1 - t) * self._log_chance(-margin)).mean()
+            if self.prior is None:
+                return loss
+            sides = ((left, pairs.left), (right, pairs.right))
+            return loss + 0.5 * sum(self.prior.loss(seen, value, side) for value, side in sides)
 
         def step(carry: Any, index: Array) -> tuple[Any, Array]:
             flat, adam = carry
 
-            def loss(vector: Array, i: Array) -> Array:
-                one = jax.tree.map(lambda x: x[None], unflatten(vector))
-                margin = self._margin(one, normaliser, rows(comparisons.pairs, i))[0]
-                p = (1 - self.slip) * jax.nn.sigmoid(margin) + 0.5 * self.slip
-                t = comparisons.target[i]
-                return -(t * jnp.log(p) + (1 - t) * jnp.log1p(-p)).mean()
+            def loss(vector: Array, network: RewardNetwork, i: Array) -> Array:
+                return one_loss(self._with(network, unflatten(vector)), i)
 
-            value, gradient = jax.vmap(jax.value_and_grad(loss))(flat, index)
+            value, gradient = jax.vmap(jax.value_and_grad(loss))(flat, networks, index)
             direction, adam = jax.vmap(optimiser.update)(gradient, adam, flat)
             return (flat - self.lr * direction, adam), value.mean()
 
@@ -272,16 +316,48 @@ class BradleyTerry(AbstractPreferences):
             carry, losses = jax.lax.scan(step, carry, index)
             return carry, losses[-(self.steps // 4 + 1) :].mean()
 
-        (flat, adam), loss = jax.lax.cond(order[-1] > 0, learn, lambda c: (c, jnp.zeros(())), (flat, adam))
-        return jax.vmap(unflatten)(flat), adam, loss
+        (flat, adam), loss = jax.lax.cond(train.any(), learn, lambda c: (c, jnp.zeros(())), (flat, adam))
+        return self._with(networks, jax.vmap(unflatten)(flat)), adam, loss
+
+    def _with(self, network: RewardNetwork, moved: Any) -> RewardNetwork:
+        return eqx.tree_at(lambda n: n.body, network, moved) if self.representation.frozen else moved
+
+    def _log_chance(self, margin: Float[Array, " n"]) -> Float[Array, " n"]:
+        """log((1 − ε) σ(margin) + ε/2), finite however large the margin."""
+        clear = jnp.log1p(-jnp.float32(self.slip)) + jax.nn.log_sigmoid(margin)
+        return jnp.logaddexp(clear, jnp.log(0.5 * jnp.float32(self.slip))) if self.slip > 0.0 else clear
+
+    def _look_around(
+        self, state: BradleyTerryState, normaliser: nn.Normaliser, comparisons: Comparisons, key: PRNGKeyArray
+    ) -> tuple[RewardNetwork, Any, Metrics]:
+        """The networks once their views have learned from recent behaviour; from what was compared, where none is."""
+        given = jnp.repeat(comparisons.id >= 0, self.segment)
+
+        def draw(key: PRNGKeyArray, n: int) -> Transition:
+            pool_key, left_key, right_key = jax.random.split(key, 3)
+            pairs = comparisons.pairs
+            some = lambda s, k, n: rows(nn.merge_axes(s.steps, 2), pick(k, s.mask.reshape(-1) & given, n))
+            held = some(pairs.left, left_key, n // 2), some(pairs.right, right_key, n - n // 2)
+            choose = lambda new, a, b: jnp.where(state.pool.filled > 0, new, jnp.concatenate([a, b]))
+            steps = jax.tree.map(choose, state.pool.sample(pool_key, n), *held)
+            seen = (squash(steps.obs), squash(steps.next_obs))
+            return eqx.tree_at(lambda t: (t.obs, t.next_obs), steps, seen)
+
+        def learn(view: AbstractView, rest: Any, key: PRNGKeyArray) -> tuple[AbstractView, Any, Metrics]:
+            return self.representation.learn(view, rest, draw, normaliser, key=key)
+
+        keys = jax.random.split(key, self.members)
+        view, rest, metrics = jax.vmap(learn)(state.networks.view, state.rest, keys)
+        networks = eqx.tree_at(lambda n: n.view, state.networks, view)
+        return networks, rest, {name: x.mean() for name, x in metrics.items()}
 
     def _features(self, state: BradleyTerryState, pairs: Pairs) -> Float[Array, "n d"]:
         """Where a pair lies: the mean standardised features of its segments, side by side."""
         first = jax.tree.map(lambda x: x[0], state.networks)
 
         def one(s: Segments) -> Array:
-            each = lambda o, a: first.features(state.normaliser(o), a)
-            values = jax.vmap(jax.vmap(each))(s.steps.obs, s.steps.action)
+            each = lambda o, a: first.view(o, a, state.normaliser)
+            values = jax.vmap(jax.vmap(each))(squash(s.steps.obs), s.steps.action)
             weight = s.mask[..., None] / jnp.maximum(s.mask.sum(-1), 1)[:, None, None]
             return (values * weight).sum(1)
 
@@ -301,7 +377,7 @@ def _share(part: Array, whole: Array) -> Float[Array, ""]:
     return jnp.where(whole > 0, part / jnp.maximum(whole, 1), 0.0)
 
 
-def _flatten_members(networks: RewardNetwork) -> tuple[Float[Array, "members p"], Any]:
+def _flatten_members(networks: Any) -> tuple[Float[Array, "members p"], Any]:
     """Each member as one vector, and the way back for one."""
     _, unflatten = nn.flatten(jax.tree.map(lambda x: x[0], networks))
     return jax.vmap(lambda net: nn.flatten(net)[0])(networks), unflatten

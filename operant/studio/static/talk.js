@@ -30,14 +30,30 @@ async function ask(path, options) {
 
 export const get = (path) => ask(path, {});
 
+// The whole response, for what is no JSON.
+export const send = (name, body = {}) => ask(`/api/${name}`, {
+  method: "POST",
+  headers: { "content-type": "application/json" },
+  body: JSON.stringify(body),
+  keepalive: true, // an answer given just before the page closes still goes out
+});
+
 export async function post(name, body = {}) {
-  const response = await ask(`/api/${name}`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(body),
-    keepalive: true, // an answer given just before the page closes still goes out
-  });
+  const response = await send(name, body);
   return response.status === 204 ? null : response.json();
+}
+
+// A name for what is sent, so that it counts once however often it arrives.
+export const key = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join("");
+
+// Once more where the reply was lost: only for what counts once.
+export async function twice(name, body, how = post) {
+  try {
+    return await how(name, body);
+  } catch (error) {
+    if (!(error instanceof Lost)) throw error;
+    return how(name, body);
+  }
 }
 
 // For a page that is closing: nobody waits for the reply.

@@ -4,7 +4,8 @@ import { Live } from "./live.js";
 import { Outbox } from "./outbox.js";
 import { showAfter, showStatus } from "./panel.js";
 import { Player, prepare } from "./player.js";
-import { Lost, post, Refusal, tell } from "./talk.js";
+import { key, Lost, post, Refusal, tell, twice } from "./talk.js";
+import { Who } from "./who.js";
 
 const $ = (id) => document.getElementById(id);
 const SIDES = { left: $("left"), right: $("right") };
@@ -57,7 +58,7 @@ function failed(error) {
     return true;
   }
   if (!(error instanceof Refusal)) throw error;
-  if (error.reason === "name") askName();
+  if (error.reason === "name") who.ask();
   else {
     notice = error.message;
     banner();
@@ -140,8 +141,6 @@ function next() {
 
 // --- answers --------------------------------------------------------------------------------------------------------
 
-const key = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join("");
-
 function answer(word) {
   if (!current || busy || Number($("main").dataset.pair) !== current.id || performance.now() - shownAt < SETTLE) return;
   const { id, lease, mark } = current;
@@ -207,7 +206,7 @@ const skip = () => alone(async () => {
 const undo = () => alone(async () => {
   await outbox.flush();
   if (outbox.entries.length) return say("The latest answer is not sent yet, so it cannot be withdrawn.");
-  const { pair, question } = await post("undo");
+  const { pair, question } = await twice("undo", { key: key() });
   if (pair === null) return say("There is no answer to undo.");
   ahead = null; // the store gave back what this page held besides
   $("after").hidden = true;
@@ -290,31 +289,12 @@ $("help-open").addEventListener("click", () => $("help").showModal());
 
 // --- who ------------------------------------------------------------------------------------------------------------
 
-function askName() {
-  if (!$("who").open) $("who").showModal();
-}
-
-$("rename").addEventListener("click", () => {
-  $("who-name").value = $("name").textContent;
-  askName();
-});
-$("who").addEventListener("cancel", (event) => {
-  if (!$("name").textContent) event.preventDefault(); // without a name nothing can be stored
-});
-$("who").querySelector("form").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  try {
-    await outbox.flush();
-    const before = $("name").textContent;
-    const { name } = await post("name", { name: $("who-name").value.trim() });
-    $("name").textContent = name;
-    $("who-wrong").textContent = "";
-    $("who").close();
-    if (before && before !== name) giveBack(); // pairs are leased to a name
+const who = new Who({
+  before: () => outbox.flush(),
+  told(name, changed) {
+    if (changed) giveBack(); // pairs are leased to a name
     fill();
-  } catch (error) {
-    $("who-wrong").textContent = error.reason === "request" ? "Begin with a letter or a digit; at most 60 characters." : error.message;
-  }
+  },
 });
 
 function giveBack() {
@@ -335,14 +315,14 @@ new Live({
     banner();
     if (outbox.entries.length) outbox.flush();
     if (!current) rest();
-    if ((!current || !ahead) && now.waiting && Date.now() - asked > 1500 && $("name").textContent) fill();
+    if ((!current || !ahead) && now.waiting && Date.now() - asked > 1500 && who.name) fill();
   },
 });
 setInterval(() => {
-  if (!online || !$("name").textContent) return;
+  if (!online || !who.name) return;
   if ((!current || !ahead) && Date.now() - asked > 3000 && status.waiting) fill();
 }, 1000);
 showStatus(status);
 rest();
-if ($("name").textContent) outbox.flush().then(fill);
-else askName();
+if (who.name) outbox.flush().then(fill);
+else who.ask();

@@ -298,6 +298,70 @@ def test_an_undone_answer_sent_again_does_not_come_back(open_store):
     assert [g.answer for g in store.given()] == [Answer.left, None] and store.waiting() == 1
 
 
+def test_an_undo_sent_again_withdraws_nothing_more(open_store):
+    store = open_store()
+    first, second = ask(store, 2)
+    reply(store, "ann")
+    reply(store, "ann")
+    assert [store.undo("ann", key="u1") for _ in range(3)] == [second] * 3
+    assert store.undo("ann", key="u2") == first and store.undo("ann", key="u1") == second
+    assert [g.answer for g in store.given()].count(None) == 2 and store.waiting() == 2
+    with pytest.raises(Refused, match=r"the key 'u1' to name one answer; it named a withdrawal about pair 2, and came"):
+        store.answer(first, Answer.left, labeller="ann", lease=store.lease("ann").lease, key="u1", seconds=1)
+    store.answer(first, Answer.left, labeller="ann", lease=store.lease("ann").lease, key="k", seconds=1)
+    with pytest.raises(Refused, match=r"it named left about pair 1, and came again with a withdrawal\. Make a new key"):
+        store.undo("ann", key="k")
+
+
+def test_sessions_of_one_name_are_apart(open_store):
+    store = open_store()
+    ask(store, 3)
+    home, work = store.lease("ann", session="home"), store.lease("ann", session="work")
+    assert (home.id, work.id, store.lease("ann").id) == (1, 2, 3)
+    assert store.lease("ann", session="home").id == 1 and store.lease("ann", session="work").lease == work.lease
+    for question, key in ((home, "h"), (work, "w")):
+        store.answer(question.id, Answer.left, labeller="ann", lease=question.lease, key=key, seconds=1)
+    assert store.undo("ann", session="home") == 1 and store.undo("ann", session="home") is None
+    assert [(g.pair, g.answer) for g in store.given()] == [(1, Answer.left), (2, Answer.left), (1, None)]
+    assert store.lease("ann", session="work") is None, "what the other holds is not theirs"
+    with pytest.raises(DataError, match=r"expected session to be at most 64 printable characters; got 'x"):
+        store.lease("ann", session="x" * 65)
+
+
+def test_a_store_of_the_first_version_is_brought_to_this_one(url):
+    """What 0001 made, filled by hand: nothing is lost, and answers go on."""
+    from alembic.operations import Operations
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
+    address = _store_engine._url(url)
+    if address.drivername == "postgresql":
+        address = address.set(drivername="postgresql+psycopg")
+    engine = sa.create_engine(address)
+    with engine.connect() as connection:
+        script = ScriptDirectory(str(_store_schema.MIGRATIONS))
+        options = {"script": script, "version_table": _store_schema.VERSION_TABLE}
+        context = MigrationContext.configure(
+            connection, opts=options | {"fn": lambda revision, _: script._upgrade_revs("0001", revision)}
+        )
+        with Operations.context(context):
+            context.run_migrations()
+        for text in (
+            "INSERT INTO label_segments (sha256, data) VALUES ('a', '')",
+            "INSERT INTO label_pairs (uid, left_id, right_id, member, env_steps, asked, about, swapped, answer_id) "
+            "VALUES ('u', 1, 1, 0, 0, 0, '{}', false, 1)",
+            "INSERT INTO label_answers (id, pair_id, answer, labeller, at, seconds, key) "
+            "VALUES (1, 1, 2, 'ann', 5, 1, 'k')",
+            "UPDATE label_counter SET last = 1",
+        ):
+            connection.execute(sa.text(text))
+        connection.commit()
+    engine.dispose()
+    with Store(url) as store:
+        assert [(g.pair, int(g.answer), g.labeller) for g in store.given()] == [(1, 2, "ann")]
+        assert store.undo("ann", key="u") == 1 and store.waiting() == 1
+
+
 # --- duplicates and statistics ---
 
 
@@ -313,6 +377,34 @@ def test_counts(open_store):
     assert (
         stats.agreement.n == 0 and math.isnan(stats.agreement.value) and math.isnan(stats.labellers[0].consistency.low)
     )
+
+
+def test_answered_counts_as_the_statistics_do(open_store):
+    """Through answers, an undo, a skip, a pair that is repeated, and two members."""
+    store = open_store(duplicates=0.5)
+    ask(store, SPACING + 2)
+    ask(store, 2, first=50, member=1)
+
+    def counted() -> int:
+        assert store.answered() == store.stats().answered
+        return store.answered()
+
+    store._chance = Chance()
+    for k in range(SPACING + 1):
+        assert counted() == k
+        reply(store, "ann")
+    store.undo("ann")
+    assert counted() == SPACING
+    question = store.lease("ann")
+    store.skip(question.id, labeller="ann", lease=question.lease)
+    assert counted() == SPACING
+    reply(store, "bob")
+    store._chance = Chance(0.4, 0.4)
+    assert reply(store, "bob").pair not in range(1, SPACING + 5), "a pair that is repeated"
+    assert counted() == SPACING + 1, "which does not count"
+    for _ in range(3):
+        reply(store, "bob")
+    assert counted() == store.answered(0) + store.answered(1) and store.answered(1) == 2
 
 
 def test_a_duplicate_repeats_an_answered_pair_with_sides_swapped(open_store):
@@ -433,7 +525,7 @@ def test_a_store_of_a_newer_version_is_refused(url, open_store):
     store = open_store()
     with store.database._engine.begin() as connection:
         connection.execute(sa.text(f"UPDATE {_store_schema.VERSION_TABLE} SET version_num = '0099'"))
-    with pytest.raises(StoreError, match=r"version 0001 or older .* it has version 0099: a newer operant"):
+    with pytest.raises(StoreError, match=r"version 0002 or older .* it has version 0099: a newer operant"):
         open_store()
 
 

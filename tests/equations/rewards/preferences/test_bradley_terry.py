@@ -10,6 +10,7 @@ from operant.data.segments import Answers, Pairs, Segments
 from operant.errors import SpecError
 from operant.rewards.preferences.bradley_terry import BradleyTerry
 from operant.rewards.queries import Coverage, Disagreement, Entropy, Information, Uniform
+from operant.rewards.representations import squash
 from operant.testing import check_reward, small_spec
 
 SPEC = EnvSpec(Box((2,)), Discrete(2), 100, num_envs=4)
@@ -85,9 +86,33 @@ def test_its_loss_is_the_cross_entropy_of_the_slipping_logistic():
     state = reward.init(SPEC, key=jax.random.key(0))
     new, metrics = reward.teach(state, answers(pairs, [1.0]), key=jax.random.key(1))
     network = jax.tree.map(lambda x: x[0], new.networks)
-    total = lambda s: sum(float(network(new.normaliser(o), a)) for o, a in zip(s.steps.obs[0], s.steps.action[0]))  # noqa: B905
+    symlog = lambda o: jnp.sign(o) * jnp.log1p(jnp.abs(o))
+    each = lambda s: zip(symlog(s.steps.obs[0]), s.steps.action[0], strict=True)
+    total = lambda s: sum(float(network(o, a, new.normaliser)) for o, a in each(s))
     p = 1 / (1 + np.exp(total(pairs.left) - total(pairs.right)))
     np.testing.assert_allclose(metrics["preferences/loss"], -np.log(0.8 * p + 0.1), rtol=1e-4)
+
+
+@pytest.mark.parametrize("slip", [0.0, 0.1])
+def test_its_loss_is_finite_however_wrong_it_was(slip):
+    """A margin at which 1 − σ is 0 in float32, on the wrong side: −log(ε/2) where answers slip, else the margin."""
+    reward = BradleyTerry(slip=slip)
+    got = reward._log_chance(jnp.array([-300.0, 0.0, 300.0]))
+    expected = [-300.0, np.log(0.5), 0.0] if slip == 0 else [np.log(0.05), np.log(0.5), np.log(0.95)]
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-6)
+    assert np.isfinite(jax.vmap(jax.grad(reward._log_chance))(jnp.array([-300.0, 300.0]))).all()
+
+
+def test_states_that_ran_away_leave_those_that_matter_apart():
+    """One behaviour in two is hundreds of units away; 0 and 2 still lie further apart than a tenth of the spread."""
+    rng = np.random.default_rng(0)
+    near, far = segments(rng, 16), segments(rng, 16)
+    far = jax.tree.map(lambda x: 400.0 * x if x.dtype == jnp.float32 else x, far)
+    state = SMALL.init(SPEC, key=jax.random.key(0))
+    state, _ = SMALL.teach(state, answers(Pairs(near, far), np.zeros(16)), key=jax.random.key(1))
+    look = lambda x: state.normaliser(squash(jnp.full(2, x)))
+    assert float((look(2.0) - look(0.0)).min()) > 0.2
+    assert abs(2.0 / float(np.concatenate([near.steps.obs, far.steps.obs]).std())) < 0.02  # plain standardising
 
 
 def test_answers_that_say_nothing_teach_nothing():
@@ -125,7 +150,8 @@ def test_it_proposes_different_pairs_of_what_was_done(query):
     pairs = reward.propose(state, 5, key=jax.random.key(1))
     shown = {float(x) for x in obs.ravel()}
     assert {float(x) for x in pairs.left.steps.obs.ravel()} <= shown
-    assert len({tuple(np.asarray(x).ravel()) for x in pairs.left.steps.obs}) == 5
+    both = np.concatenate([pairs.left.steps.obs, pairs.right.steps.obs], axis=1)
+    assert len({tuple(x.ravel()) for x in both}) == 5
 
 
 @pytest.mark.parametrize(
