@@ -111,7 +111,8 @@ class Asked(AbstractSample):
                 said = np.asarray(self.teacher.label(pairs, key=say))
                 number = np.arange(self.at_once, dtype=np.int32) + i * self.at_once
                 yes = np.ones(self.at_once, bool)
-                state = teach(state, Answers(pairs, number, TARGET[said], yes, said != Answer.unsure), learn)
+                parts: Any = (pairs, number, TARGET[said], yes, said != Answer.unsure)
+                state = teach(state, Answers(*parts), learn)
             fresh = played(keys[3])
             found.append(_agreement(np.asarray(rank(state, fresh)), np.asarray(fresh.reward), reward.segment, seed))
         return Figures(np.array(found), time.perf_counter() - began)

@@ -14,7 +14,7 @@ from jaxtyping import Array
 from operant.claims import Claim
 from operant.claims._samples import AbstractSample, Bench, Figures, Greedy, Trained, plain_fields
 from operant.claims._tests import Better
-from operant.core import Transition
+from operant.core import AbstractReward, Transition
 from operant.data.segments import Pairs, Segments
 from operant.learners.ppo import PPO
 from operant.loops.asking import Questions, Teaching
@@ -35,7 +35,7 @@ def quiet(action: Array) -> Array:
     return -100.0 * jnp.abs(action[0])
 
 
-_FACTORS = {"upright": Program(upright), "quiet": Program(quiet)}
+_FACTORS: dict[str, AbstractReward] = {"upright": Program(upright), "quiet": Program(quiet)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +62,9 @@ def _pairs(first: np.ndarray, second: np.ndarray) -> Pairs:
 
     def side(a: np.ndarray, b: np.ndarray) -> Segments:
         no = np.zeros(a.shape, bool)
-        return Segments(Transition(a, a, a + b, no, no, a, {"first": a, "second": b}), ~no)
+        parts: Any = (a, a, a + b, no, no, a, {"first": a, "second": b})
+        own: Any = ~no
+        return Segments(Transition(*parts), own)
 
     return Pairs(*(side(a, b) for a, b in zip(first, second, strict=True)))
 

@@ -100,7 +100,8 @@ class Planned(AbstractSample):
         state = self.learned.init(EnvSpec(Box((S,), 0.0, 1.0), Discrete(A), None), key=jax.random.key(0))
         state = eqx.tree_at(lambda x: x.counts, state, jax.device_put(mdp.P.astype(np.float32)))
         yes = np.ones(len(target), bool)
-        state = teach(state, Answers(Pairs(*sides), np.arange(len(target)), target, yes, yes), jax.random.key(1))
+        parts: Any = (Pairs(*sides), np.arange(len(target)), target, yes, yes)
+        state = teach(state, Answers(*parts), jax.random.key(1))
         R = np.broadcast_to(np.asarray(state.table, float)[:, :, None], mdp.P.shape)
         value = lambda policy: expected_return(mdp.P, mdp.R, policy, mdp.initial, mdp.discount)
         best, mine = (greedy(policy_iteration(mdp.P, r, mdp.discount)[1]) for r in (mdp.R, R))
@@ -118,8 +119,9 @@ class Planned(AbstractSample):
             states[:, t], actions[:, t] = now, rng.integers(A, size=n)
             now = np.array([rng.choice(S, p=mdp.P[s, a]) for s, a in zip(now, actions[:, t], strict=True)])
         obs, no = np.eye(S, dtype=np.float32)[states], np.zeros((n, length), bool)
-        steps = Transition(obs, actions, np.zeros((n, length), np.float32), no, no, obs, {})
-        return Segments(steps, ~no), worth[states, actions].sum(1)
+        parts: Any = (obs, actions, np.zeros((n, length), np.float32), no, no, obs, {})
+        own: Any = ~no
+        return Segments(Transition(*parts), own), worth[states, actions].sum(1)
 
 
 def _learned(by: str, segment: int, discount: float = 0.9) -> Regret:

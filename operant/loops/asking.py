@@ -147,8 +147,8 @@ class Asking(AbstractAsking):
         each = [self._ask(rows(pairs, i), rows(shown, i), start, k[2]) for i, k in enumerate(keys)]
         pairs, said = (jax.tree.map(lambda *x: np.stack(x), *one) for one in zip(*each, strict=True))
         asked = np.broadcast_to(np.arange(said.shape[1], dtype=np.int32), said.shape)
-        answers = Answers(pairs, start + asked, TARGET[said], asked < n, said != Answer.unsure)
-        return self.taught(states, answers, [k[1] for k in keys])
+        parts: Any = (pairs, start + asked, TARGET[said], asked < n, said != Answer.unsure)
+        return self.taught(states, Answers(*parts), [k[1] for k in keys])
 
     def _ask(self, pairs: Pairs, shown: Pairs, start: int, key: PRNGKeyArray) -> tuple[Pairs, np.ndarray]:
         """What one seed's teacher answers: pairs without what it measured, and answers."""
