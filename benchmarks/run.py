@@ -104,6 +104,7 @@ def goals(m: Median) -> list[tuple[str, float, str, float]]:
             "≥",
             10.0,
         ),
+        ("the same, warm", 1 / ours_over(IMITATION, "preferences", "wall", WARM), "≥", 10.0),
     ]
     return [goal for goal in found if goal[1] == goal[1]]
 

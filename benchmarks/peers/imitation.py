@@ -57,7 +57,7 @@ def preferences(task: tasks.Preferences, seed: int) -> dict:
         num_iterations=task.comparisons // task.at_once, fragmenter=pc.RandomFragmenter(rng, 0),
         preference_gatherer=pc.SyntheticGatherer(sample=False, rng=rng),
         reward_trainer=pc.BasicRewardTrainer(
-            model, pc.CrossEntropyRewardLoss(), rng, batch_size=task.batch, epochs=3, lr=task.lr
+            model, pc.CrossEntropyRewardLoss(), rng, batch_size=32, epochs=3, lr=1e-3
         ),
         fragment_length=task.segment, initial_epoch_multiplier=4,
     )  # fmt: skip

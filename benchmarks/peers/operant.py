@@ -20,7 +20,7 @@ import operant  # noqa: E402
 from operant.core import AbstractEnv, AbstractPolicy, Box, Intent  # noqa: E402
 from operant.learners.ppo import PPO  # noqa: E402
 from operant.learners.sac import SAC  # noqa: E402
-from operant.loops.asking import Questions  # noqa: E402
+from operant.loops.asking import Asking, Questions, Teaching  # noqa: E402
 from operant.loops.engines import HostEngine, JaxEngine, member  # noqa: E402
 from operant.loops.rollout import evaluate  # noqa: E402
 from operant.loops.train import train  # noqa: E402
@@ -44,12 +44,12 @@ def ppo(task: tasks.PPO, action) -> PPO:
     )  # fmt: skip
 
 
-def engine(learner, env, num_envs: int, seed: int, seeds: int = 1, rows: int = 1):
+def engine(learner, env, num_envs: int, seed: int, seeds: int = 1, rows: int = 1, intent: Intent = INTENT):
     """What `train` drives, for these settings; `window` is long enough that all iterations are one row."""
     keys = random.children(jax.random.key(seed), seeds)
     kind = JaxEngine if isinstance(env, AbstractEnv) else HostEngine
     spec = dataclasses.replace(env.spec, num_envs=num_envs)
-    return kind(learner, env, INTENT, spec, keys, 1_000_000, rows)
+    return kind(learner, env, intent, spec, keys, 1_000_000, rows)
 
 
 def started(engine) -> tuple:
@@ -141,23 +141,33 @@ def updates(task: tasks.SAC, seed: int) -> dict:
 
 
 def preferences(task: tasks.Preferences, seed: int) -> dict:
-    """Shipped defaults, but for what the task fixes. The whole budget, then the judgement: the clock does not stop
-    where the target is first reached."""
-    env, start = operant.make(task.ppo.env), tasks.clock()
+    """Shipped defaults, but for what the task fixes. What `train` drives, driven from here, to stop at the target."""
+    env, learner = operant.make(task.ppo.env), PPO(hidden=task.ppo.hidden)
     reward = BradleyTerry(
         members=1, hidden=task.hidden, segment=task.segment, query=Uniform(), capacity=task.comparisons
-    )  # fmt: skip
-    run = train(
-        PPO(hidden=task.ppo.hidden), env, Intent(reward), steps=task.ppo.budget,
-        key=jax.random.key(seed), teacher=Oracle(), questions=Questions(task.comparisons, task.at_once),
-    )  # fmt: skip
-    mean = float(evaluate(run.policy(), env, episodes=task.ppo.episodes, key=jax.random.key(seed + 1)).returns.mean())
-    reached, steps = tasks.clock() if mean >= task.ppo.target else None, int(run.env_steps[-1])
-    seconds = tasks.clock() - start
+    )
+    step = 16 * learner.rollout
+    driver = engine(learner, env, 16, seed, intent=Intent(reward))
+    teaching = Teaching(Oracle(), Questions(task.comparisons, task.at_once))
+    keys = random.children(jax.random.key(seed), 1)
+    asking = Asking(driver.intent, teaching, driver.spec, keys, task.ppo.budget // step, 1)
+    states, build = started(driver)
+    start, done, reached, mean = tasks.clock(), 0, None, None
+    looks = [round(n / step) for n in range(task.ppo.every, task.ppo.budget + 1, task.ppo.every)]
+    for at in sorted({*looks, *asking.sessions}):
+        states, _, _ = driver.advance(states, at - done)
+        done, states = at, asking.after(states, at)
+        if at not in looks:
+            continue
+        key = jax.random.key(1_000_000 * (seed + 1) + at)
+        mean = float(evaluate(current(learner, states), env, episodes=task.ppo.episodes, key=key).returns.mean())
+        if mean >= task.ppo.target:
+            reached = tasks.clock()
+            break
+    seconds, steps = tasks.clock() - start, done * step
     return {
-        "compile_seconds": run.card["compile_seconds"], "run_seconds": seconds, "steps": steps,
-        "steps_per_second": steps / seconds, "time_to_target": reached, "steps_to_target": steps if reached else None,
-        "final_return": mean,
+        "compile_seconds": build, "run_seconds": seconds, "steps": steps, "steps_per_second": steps / seconds,
+        "time_to_target": reached, "steps_to_target": steps if reached else None, "final_return": mean,
     }  # fmt: skip
 
 
