@@ -101,7 +101,8 @@ def record(env: AbstractEnv | AbstractHostEnv, name: str, demos: Path, page: Pag
         print(f"open {served.link}", flush=True)
         print(f"episodes kept in {demos}: {kept.episodes}; Ctrl-C ends", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
-            threading.Event().wait()
+            while True:  # a wait without end may sleep through a signal that another thread was handed
+                threading.Event().wait(1.0)
     finally:
         seats.close()
         served.stop()

@@ -95,6 +95,7 @@ def test_runs_and_report_by_keyboard(studio, opened):
     page.click("text=Compare the ticked")
     assert "with=pendulum" in page.url and "with=slower" in page.url
     assert page.locator("input:checked").count() == 2
+    page.wait_for_load_state("load")  # the style sheet, too
     stroke = page.eval_on_selector(".marks .centre", "e => getComputedStyle(e).stroke")
     assert stroke not in ("none", "rgb(0, 0, 0)"), "the policy lets the curve's colour through"
     page.click("th a:text-is('pendulum')")

@@ -203,7 +203,7 @@ def test_recording_ends_with_ctrl_c_and_what_was_kept_stays(start, tmp_path):
         send("record/step", cookies, session=session, t=t, action=[action])
     assert json.loads(send("record/keep", cookies, session=session, key="key-00000001")[1])["episodes"] == 1
     command.process.send_signal(signal.SIGINT)
-    assert command.process.wait(30) == 0
+    assert command.process.wait(90) == 0
     assert "episodes kept in shown: 1\n" in command.output.read_text()
     assert minari.read(tmp_path / "shown").size == 2
 
