@@ -11,7 +11,6 @@ import contextlib
 import csv
 import dataclasses
 import json
-import secrets
 import signal
 import socket
 import threading
@@ -73,7 +72,8 @@ def coach(asked: Coaching | Path, page: Page, manner: Manner = Manner()) -> int:
         env, statement, steps = known.env.env, known.intent.statement, known.card["run"]["steps"]
         go = lambda watched: training.resume(folder, env=watched, recorder=told())
     else:
-        folder, env, statement, steps = _fresh(asked), asked.env, asked.statement, asked.steps
+        folder = study_run.new_folder(Path("runs"), asked.name)
+        env, statement, steps = asked.env, asked.statement, asked.steps
         intent, key = Intent(Task(), statement=statement), jax.random.key(asked.seed)
         go = lambda watched: training.train(
             asked.learner, watched, intent, steps=steps, num_envs=1, key=key, recorder=told(), folder=folder
@@ -88,10 +88,6 @@ def coach(asked: Coaching | Path, page: Page, manner: Manner = Manner()) -> int:
     return 130
 
 
-def _fresh(asked: Coaching) -> Path:
-    return study_run.new_folder(Path("runs"), asked.name)
-
-
 @contextlib.contextmanager
 def _shown(
     env: AbstractEnv | AbstractHostEnv, folder: Path, page: Page, manner: Manner, statement: str, steps: int
@@ -99,7 +95,6 @@ def _shown(
     """The page, for as long as the block runs; its address is printed."""
     from operant.studio.app import app
     from operant.studio.coach import Coached
-    from operant.studio.guard import LOOPBACK
     from operant.studio.serving import serve
 
     name = env.spec.name or type(env).__name__
@@ -107,9 +102,8 @@ def _shown(
     audience = Audience(pace=manner.pace, delay=manner.delay, heard=log.write)
     if (folder / COACHED).exists():
         audience.returns[:] = json.loads((folder / COACHED).read_text())["returns"]
-    token = None if page.host in LOOPBACK else secrets.token_urlsafe(24)
     coached = Coached(audience, name, statement, steps, isinstance(env, AbstractEnv))
-    served = serve(app(folder, None, token=token, coached=coached, title=name), page.host, page.port)
+    served = serve(app(folder, None, token=page.token(), coached=coached, title=name), page.host, page.port)
     print(f"open {served.link}", flush=True)
     try:
         with _heeding(audience):

@@ -285,3 +285,16 @@ def zeros_init(optimiser: optax.GradientTransformation, size: int) -> optax.OptS
     """The state of an optimiser that starts from zeros (Adam, momentum), for a vector; nothing is compiled for it."""
     shapes = jax.eval_shape(optimiser.init, jax.ShapeDtypeStruct((size,), jnp.float32))
     return jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), shapes)
+
+
+def descend(module: Any, adam: optax.OptState, loss: Callable[[Any], Any], lr: Any) -> tuple[Any, optax.OptState, Any]:
+    """One step of Adam on `loss(module) -> (number, found)`: the module after it, Adam's state, and `found`.
+
+    >>> x, adam = jnp.ones(1), zeros_init(optax.scale_by_adam(), 1)
+    >>> [float(part[0]) for part in descend(x, adam, lambda x: ((x**2).sum(), x), 0.25)[::2]]
+    [0.75, 1.0]
+    """
+    flat, unflatten = flatten(module)
+    gradient, found = jax.grad(lambda vector: loss(unflatten(vector)), has_aux=True)(flat)
+    direction, adam = optax.scale_by_adam().update(gradient, adam)
+    return unflatten(flat - lr * jnp.asarray(direction)), adam, found

@@ -32,6 +32,12 @@ class Page:
     port: int = 0
     """0: any that is free."""
 
+    def token(self) -> str | None:
+        """A new secret for other machines to show; None where none of them can reach the page."""
+        from operant.studio.guard import LOOPBACK
+
+        return None if self.host in LOOPBACK else secrets.token_urlsafe(24)
+
 
 @contextlib.contextmanager
 def studio(study: Study, folder: Path, page: Page, say: Callable[[str], None]) -> Iterator[AbstractRecorder]:
@@ -43,15 +49,14 @@ def studio(study: Study, folder: Path, page: Page, say: Callable[[str], None]) -
     Raises:
         SpecError: the studio's packages are missing, or the address cannot be had.
     """
-    from operant.studio.guard import LOOPBACK
     from operant.studio.live import Live
 
     assert isinstance(study.teacher, Person)
     name = study.env.spec.name or type(study.env).__name__
     live = Live(folder, statement=study.statement, env=name, budget=(study.questions or Questions()).budget)
     environment, fresh = dict(os.environ), not (folder / LABELS).exists()
-    if page.host not in LOOPBACK:
-        environment["OPERANT_TOKEN"] = secrets.token_urlsafe(24)
+    if (token := page.token()) is not None:
+        environment["OPERANT_TOKEN"] = token
     command = [sys.executable, "-m", "operant.studio", str(folder), "--host", page.host, "--port", str(page.port)]
     command += [
         "--title",
@@ -89,13 +94,11 @@ def record(env: AbstractEnv | AbstractHostEnv, name: str, demos: Path, page: Pag
         DataError, StoreError: the folder holds something else, or cannot be written.
     """
     from operant.studio.app import app
-    from operant.studio.guard import LOOPBACK
     from operant.studio.seats import Seats
     from operant.studio.serving import serve
 
     seats = Seats(lambda: env, demos, name)
-    token = None if page.host in LOOPBACK else secrets.token_urlsafe(24)
-    served = serve(app(None, None, token=token, seats=seats, title=name), page.host, page.port)
+    served = serve(app(None, None, token=page.token(), seats=seats, title=name), page.host, page.port)
     try:
         kept = seats.prepare()  # what is wrong with the folder shows here
         print(f"open {served.link}", flush=True)

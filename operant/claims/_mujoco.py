@@ -17,7 +17,7 @@ def beside(learner: AbstractLearner, algorithm: str, env: str) -> Claim:
         problem=f"{env} (MuJoCo), one environment, one gradient step an environment step",
         figure="mean return of 10 greedy episodes after training",
         steps=100_000,
-        seeds=4,
+        seeds=3,
         test=NotWorse(),
         subject=Trained(learner, env, Greedy(10), num_envs=1),
         control=StableBaselines(algorithm, env),

@@ -39,7 +39,8 @@ import numpy as np
 from PIL import Image
 
 import operant
-from operant.core import Box, Composite, Discrete, EnvSpec, Space, Transition
+from operant import config
+from operant.core import Composite, Discrete, EnvSpec, Space, Transition
 from operant.data.dataset import Dataset
 from operant.errors import DataError, OperantError, SpecError, StoreError
 from operant.io.checkpoint import write_atomically
@@ -283,34 +284,17 @@ def _plain(space: Space) -> dict[str, Any]:
 
 def _spec_plain(spec: EnvSpec) -> dict[str, Any]:
     """What Minari's spaces do not say: names, one bound for all elements, limits."""
-    return {"obs": _exact(spec.obs), "action": _exact(spec.action), "max_steps": spec.max_steps, "name": spec.name}
+    return config.to_plain(dataclasses.replace(spec, num_envs=1))
 
 
-def _exact(space: Space) -> Any:
-    if isinstance(space, Composite):
-        return {"spaces": [[name, _exact(s)] for name, s in space.spaces]}
-    return dataclasses.asdict(space)
-
-
-def _spec(plain: dict[str, Any]) -> EnvSpec:
+def _spec(plain: Any) -> EnvSpec:
     """Raises DataError: what `_spec_plain` wrote was changed."""
     try:
-        action = _space(plain["action"])
-        assert not isinstance(action, Composite)
-        return EnvSpec(_space(plain["obs"]), action, plain["max_steps"], name=plain["name"])
-    except (KeyError, TypeError, AssertionError) as error:
+        return config.from_plain(plain, EnvSpec)
+    except SpecError as error:
         raise DataError(
-            f"expected the metadata to hold a spec under operant; it cannot be read ({error!r}). Pass spec=…."
+            f"expected the metadata to hold a spec under operant; it cannot be read ({error}). Pass spec=…."
         ) from error
-
-
-def _space(plain: dict[str, Any]) -> Space:
-    if "spaces" in plain:
-        return Composite(tuple((name, _space(s)) for name, s in plain["spaces"]))
-    if "n" in plain:
-        return Discrete(plain["n"])
-    low, high = (tuple(x) if isinstance(x, list) else x for x in (plain["low"], plain["high"]))
-    return Box(tuple(plain["shape"]), low, high, plain["dtype"], tuple(plain["names"]))
 
 
 def _foreign(metadata: dict[str, Any]) -> tuple[EnvSpec, Callable[[str, Any], Any]]:

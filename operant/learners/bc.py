@@ -89,7 +89,7 @@ class BC(AbstractLearner):
     def update(
         self, state: BCState, batch: Transition, reward: RewardFn, *, key: PRNGKeyArray
     ) -> tuple[BCState, Metrics]:
-        raw, action = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), (batch.obs, batch.action))
+        raw, action = nn.merge_axes((batch.obs, batch.action), 2)
         normaliser, obs = state.normaliser, raw
         if normaliser is not None:
             normaliser = normaliser.update(raw)

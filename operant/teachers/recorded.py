@@ -43,23 +43,17 @@ class Recorded(AbstractTeacher):
             )
 
     def label(self, pairs: Pairs, *, key: PRNGKeyArray | None) -> Int[np.ndarray, " n"]:
-        stored, said = self._all()
+        stored, said = self._read()
         known = dict(zip(_names(stored), said, strict=True))
         return np.array([known.get(name, Answer.unsure) for name in _names(pairs)], int)
 
     def answered(self, pairs: Pairs, start: int, *, key: PRNGKeyArray | None) -> tuple[Pairs, Int[np.ndarray, " n"]]:
-        stored, said = self._all()
         n, length = pairs.left.mask.shape
+        stored, said = self._read(start, n)
         if stored.left.mask.shape[1] != length:
             raise DataError(
                 f"expected segments of {length} steps; those in {self.labels} have {stored.left.mask.shape[1]}. Set "
                 "the reward's segment to that."
-            )
-        left = len(said) - start
-        if left < 1:
-            raise DataError(
-                f"expected more than {start} answers in {self.labels}; it has {len(said)}. Lower the questions' budget "
-                f"to {len(said)} or less."
             )
         shapes = lambda tree: [np.shape(x)[1:] for x in jax.tree.leaves((tree.left.steps.obs, tree.left.steps.action))]
         if shapes(stored) != shapes(pairs):
@@ -67,11 +61,11 @@ class Recorded(AbstractTeacher):
                 f"expected observations and actions of shapes {shapes(pairs)} (steps first); those in {self.labels} "
                 f"have {shapes(stored)}. They were given about another environment."
             )
-        place = np.minimum(start + np.arange(n), len(said) - 1)  # the rest of a last session is padding
-        return rows(stored, place), np.where(np.arange(n) < left, said[place], Answer.unsure)
+        place = np.minimum(np.arange(n), len(said) - 1)  # the rest of a last session is padding
+        return rows(stored, place), np.where(np.arange(n) < len(said), said[place], Answer.unsure)
 
-    def _all(self) -> tuple[Pairs, Int[np.ndarray, " M"]]:
-        """Every pair with an answer that stands, in the order of the answers, and the answers."""
+    def _read(self, start: int = 0, n: int | None = None) -> tuple[Pairs, Int[np.ndarray, " M"]]:
+        """Of the pairs with an answer that stands, in the order of the answers, `n` from `start`; and their answers."""
         from operant.data.comparisons import Store
 
         where: str | Path = self.labels
@@ -86,7 +80,13 @@ class Recorded(AbstractTeacher):
             stands = [pair for pair, answer in last.items() if answer is not None]
             if not stands:
                 raise DataError(f"expected answers in {store.name}; it has none. Give a run that people taught.")
-            return store.pairs(stands), np.array([int(last[pair]) for pair in stands])  # type: ignore[arg-type]
+            if start >= len(stands):
+                raise DataError(
+                    f"expected more than {start} answers in {self.labels}; it has {len(stands)}. Lower the questions' "
+                    f"budget to {len(stands)} or less."
+                )
+            asked = stands[start : None if n is None else start + n]
+            return store.pairs(asked), np.array([int(last[pair]) for pair in asked])  # type: ignore[arg-type]
 
 
 def _names(pairs: Pairs) -> list[bytes]:

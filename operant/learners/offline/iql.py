@@ -130,16 +130,13 @@ class IQL(AbstractLearner):
         self, state: IQLState, batch: Transition, reward: RewardFn, *, key: PRNGKeyArray
     ) -> tuple[IQLState, Metrics]:
         paid = reward(batch).reshape(-1)
-        lead = batch.terminated.ndim
         parts: Any = (batch.obs, batch.action, batch.terminated, batch.next_obs)
-        obs, action, terminated, next_obs = jax.tree.map(lambda x: x.reshape(-1, *x.shape[lead:]), parts)
+        obs, action, terminated, next_obs = nn.merge_axes(parts, batch.terminated.ndim)
         follow = jnp.where(terminated, 0.0, self.discount)
         target = jax.vmap(lambda o, a: heads(state.target, o, a).min())(obs, action)
         stop = jax.lax.stop_gradient
-        flat, unflatten = nn.flatten(state.networks)
 
-        def loss(vector: Array) -> tuple[Array, Metrics]:
-            networks: Networks = unflatten(vector)
+        def loss(networks: Networks) -> tuple[Array, Metrics]:
             u = target - jax.vmap(networks.value)(obs)
             value = (jnp.abs(self.expectile - (u < 0.0)) * jnp.square(u)).mean()
             y = paid + follow * stop(jax.vmap(networks.value)(next_obs))
@@ -151,10 +148,8 @@ class IQL(AbstractLearner):
             found = {"loss/value": value, "loss/critic": critic, "loss/policy": policy, "value/q": q.mean()}
             return value + critic + policy, found  # none has a gradient in another's parameters
 
-        gradient, metrics = jax.grad(loss, has_aux=True)(flat)
-        direction, adam = optax.scale_by_adam().update(gradient, state.adam)
         lr = self.lr(state.steps) if callable(self.lr) else self.lr
-        networks = unflatten(flat - lr * jnp.asarray(direction))
+        networks, adam, metrics = nn.descend(state.networks, state.adam, loss, lr)
         trailing = jax.tree.map(lambda t, p: t + self.tau * (p - t), state.target, networks.critic)
         return IQLState(networks, trailing, adam, state.steps + 1), metrics
 

@@ -1,4 +1,6 @@
-"""What learners from comparisons share: what they ask of a batch, and a network that reads a segment whole."""
+"""What learners from comparisons share: what they ask of a batch and its policy, and a network that reads a segment."""
+
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -9,6 +11,7 @@ from jaxtyping import Array, Bool, Float
 from operant import nn
 from operant.core import Action, Box, Discrete, EnvSpec, Obs, Transition
 from operant.errors import SpecError
+from operant.learners._density import Network, to_choice
 
 
 def check_compared(batch: Transition, who: str) -> None:
@@ -19,6 +22,26 @@ def check_compared(batch: Transition, who: str) -> None:
             f"got {batch.terminated.shape} transitions with {sorted(batch.extras)}. Use operant.fit with a "
             "ComparisonDataset: it learns from stored comparisons, not from acting."
         )
+
+
+def log_probs(network: Network, batch: Transition, context: Float[Array, "*B c"] | None = None) -> Float[Array, "*B"]:
+    """log π(a | s), or log π(a | s, z), of every step of a batch (*B); from its mode where σ is fixed."""
+    lead = batch.terminated.shape
+    flat = lambda tree: nn.merge_axes(tree, len(lead))
+
+    def one(obs: Any, action: Array, z: Array | None) -> Array:
+        dist = network.distribution(obs, obs, z)
+        log_prob = dist.log_prob(to_choice(network.spec.action, action))
+        return log_prob if network.std is None else log_prob - dist.log_prob(dist.mode())
+
+    found = jax.vmap(one)(flat(batch.obs), flat(batch.action), None if context is None else flat(context))
+    return found.reshape(lead)
+
+
+def ranked(left: Array, right: Array, target: Array, known: Array) -> Float[Array, ""]:
+    """Share of the decided pairs whose better segment has the higher score; 0 where none is decided."""
+    decided = known & (target != 0.5)
+    return (((right > left) == (target > 0.5)) & decided).sum() / jnp.maximum(decided.sum(), 1)
 
 
 class SegmentNetwork(eqx.Module):

@@ -23,20 +23,20 @@ Deviations from the paper:
 (2,)
 """
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Int, PRNGKeyArray
 
 from operant import nn
 from operant.core import AbstractLearner, Card, EnvSpec, Metrics, RewardFn, Transition
 from operant.errors import SpecError
-from operant.learners._density import DensityPolicy, Network, density, to_choice
-from operant.learners.preferences._segment import check_compared
+from operant.learners._density import DensityPolicy, Network, density
+from operant.learners.preferences._segment import check_compared, log_probs, ranked
 from operant.learners.preferences.losses import AbstractPreferenceLoss
 from operant.learners.preferences.losses.logistic import Logistic
 from operant.math.schedules import AbstractSchedule
@@ -116,10 +116,9 @@ class CPL(AbstractLearner):
         own = mask.astype(jnp.float32)
         weight = known.astype(jnp.float32) / jnp.maximum(known.sum(), 1)
         powers = jnp.broadcast_to(self.discount ** jnp.arange(mask.shape[-1], dtype=jnp.float32), mask.shape)
-        flat, unflatten = nn.flatten(state.network)
 
-        def loss(vector: Array) -> tuple[Array, Metrics]:
-            log_pi = log_probs(unflatten(vector), batch)
+        def loss(network: Network) -> tuple[Array, Metrics]:
+            log_pi = log_probs(network, batch)
             scored = log_pi if fixed is None else log_pi - fixed
             score = jnp.where(mask, powers * scored, 0.0).sum(-1)
             left, right = score[..., 0].reshape(-1), score[..., 1].reshape(-1)
@@ -132,28 +131,6 @@ class CPL(AbstractLearner):
             }
             return jnp.where(state.steps < self.bc_steps, clone, contrast + self.bc_weight * clone), metrics
 
-        gradient, metrics = jax.grad(loss, has_aux=True)(flat)
-        direction, adam = optax.scale_by_adam().update(gradient, adam)
         lr = self.lr(state.steps) if callable(self.lr) else self.lr
-        network = unflatten(flat - lr * jnp.asarray(direction))
+        network, adam, metrics = nn.descend(state.network, adam, loss, lr)
         return CPLState(network, adam, reference, state.steps + 1), metrics
-
-
-def log_probs(network: Network, batch: Transition, context: Float[Array, "*B c"] | None = None) -> Float[Array, "*B"]:
-    """log π(a | s), or log π(a | s, z), of every step of a batch (*B); from its mode where σ is fixed."""
-    lead = batch.terminated.shape
-    flat: Any = lambda tree: jax.tree.map(lambda x: x.reshape(-1, *x.shape[len(lead) :]), tree)
-
-    def one(obs: Any, action: Array, z: Array | None) -> Array:
-        dist = network.distribution(obs, obs, z)
-        log_prob = dist.log_prob(to_choice(network.spec.action, action))
-        return log_prob if network.std is None else log_prob - dist.log_prob(dist.mode())
-
-    found = jax.vmap(one)(flat(batch.obs), flat(batch.action), None if context is None else flat(context))
-    return found.reshape(lead)
-
-
-def ranked(left: Array, right: Array, target: Array, known: Array) -> Float[Array, ""]:
-    """Share of the decided pairs whose better segment has the higher score; 0 where none is decided."""
-    decided = known & (target != 0.5)
-    return (((right > left) == (target > 0.5)) & decided).sum() / jnp.maximum(decided.sum(), 1)

@@ -36,8 +36,7 @@ from operant import nn
 from operant.core import AbstractLearner, Box, Card, EnvSpec, Metrics, RewardFn, Transition
 from operant.errors import SpecError
 from operant.learners._density import DensityPolicy, Network, density, to_choice
-from operant.learners.preferences._segment import SegmentNetwork, check_compared, segment_network
-from operant.learners.preferences.cpl import log_probs, ranked
+from operant.learners.preferences._segment import SegmentNetwork, check_compared, log_probs, ranked, segment_network
 from operant.math import random
 from operant.math.schedules import AbstractSchedule
 
@@ -121,13 +120,13 @@ class DPPO(AbstractLearner):
 
         def predict(state: DPPOState) -> DPPOState:
             loss = lambda net: self._predictor_loss(net, batch, key)
-            predictor, adam, found = descend(state.predictor, state.adams[1], loss, lr)
+            predictor, adam, found = nn.descend(state.predictor, state.adams[1], loss, lr)
             return DPPOState(state.policy, predictor, (state.adams[0], adam), state.found | found, state.steps + 1)
 
         def act(state: DPPOState) -> DPPOState:
             score = state.predictor.all(batch).reshape(-1)
             loss = lambda net: self._policy_loss(distances(net, batch).reshape(-1), score)
-            policy, adam, found = descend(state.policy, state.adams[0], loss, lr)
+            policy, adam, found = nn.descend(state.policy, state.adams[0], loss, lr)
             return DPPOState(policy, state.predictor, (adam, state.adams[1]), state.found | found, state.steps + 1)
 
         state = jax.lax.cond(state.steps < self.predictor_steps, predict, act, state)
@@ -157,14 +156,6 @@ class DPPO(AbstractLearner):
         return loss, {"loss/policy": loss}
 
 
-def descend(net: Any, adam: Any, loss: Any, lr: Any) -> tuple[Any, Any, Metrics]:
-    """One step of Adam on `loss(net) -> (number, found)`."""
-    flat, unflatten = nn.flatten(net)
-    gradient, found = jax.grad(lambda v: loss(unflatten(v)), has_aux=True)(flat)
-    direction, adam = optax.scale_by_adam().update(gradient, adam)
-    return unflatten(flat - lr * jnp.asarray(direction)), adam, found
-
-
 def distances(network: Network, batch: Transition) -> Float[Array, "*B"]:
     """How far the policy's actions are from those of segments (*B, L), a mean over each one's own steps."""
     mask = batch.extras["mask"]
@@ -172,7 +163,7 @@ def distances(network: Network, batch: Transition) -> Float[Array, "*B"]:
         apart = 1.0 - jnp.exp(log_probs(network, batch))
     else:
         lead = batch.terminated.shape
-        flat: Any = lambda tree: jax.tree.map(lambda x: x.reshape(-1, *x.shape[len(lead) :]), tree)
+        flat = lambda tree: nn.merge_axes(tree, len(lead))
 
         def one(obs: Any, action: Array) -> Array:
             gap = network.distribution(obs, obs).mode() - to_choice(network.spec.action, action)

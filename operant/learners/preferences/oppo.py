@@ -39,9 +39,7 @@ from operant import nn
 from operant.core import AbstractLearner, Card, EnvSpec, Metrics, RewardFn, Transition
 from operant.errors import SpecError
 from operant.learners._density import DensityPolicy, Network, density
-from operant.learners.preferences._segment import SegmentNetwork, check_compared, segment_network
-from operant.learners.preferences.cpl import log_probs, ranked
-from operant.learners.preferences.dppo import descend
+from operant.learners.preferences._segment import SegmentNetwork, check_compared, log_probs, ranked, segment_network
 from operant.math.schedules import AbstractSchedule
 
 MARGIN = 1.0
@@ -145,11 +143,10 @@ class OPPO(AbstractLearner):
             return clone + self.preference_weight * prefer + self.norm_weight * size, found
 
         lr = self.lr(state.steps) if callable(self.lr) else self.lr
-        networks, adam, metrics = descend(state.networks, state.adams[0], loss, lr)
+        networks, adam, metrics = nn.descend(state.networks, state.adams[0], loss, lr)
         z = networks.hindsight.all(batch)
-        gradient = jax.grad(lambda best: triplet(z, best)[0])(state.best)
-        direction, best_adam = optax.scale_by_adam().update(gradient, state.adams[1])
-        best = state.best - self.context_lr * jnp.asarray(direction)
+        toward = lambda best: (triplet(z, best)[0], {})
+        best, best_adam, _ = nn.descend(state.best, state.adams[1], toward, self.context_lr)
         best = best / jnp.maximum(_size(best), 1.0)
         return OPPOState(networks, best, (adam, best_adam), state.steps + 1), metrics
 
