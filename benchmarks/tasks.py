@@ -112,6 +112,37 @@ class Preferences:
     """Of the reward's one network, on (s, a)."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Imitation:
+    """Behaviour from demonstrations (or, DAgger, from their author) on CartPole-v1 with a fixed horizon of 500 steps.
+
+    Each library brings its own step sizes, minibatches and schedules, as in its documentation; demonstrations, widths,
+    target and judge are the same.
+    """
+
+    method: str
+    """"bc", "dagger", "gail" or "airl"."""
+    budget: int
+    """Updates (bc) or environment steps after which a run gives up."""
+    every: int
+    """Of them, between two evaluations."""
+    demonstrations: str = "demonstrations/cartpole.npz"
+    """10 episodes, from this folder."""
+    target: float = 475.0
+    episodes: int = 10
+    """Fresh episodes an evaluation, greedy, of the true reward."""
+    hidden: tuple[int, ...] = (64, 64)
+    """Of the policy."""
+    discriminator: tuple[int, ...] = (32, 32)
+    num_envs: int = 8
+
+
+def balance(observations):
+    """The demonstrations' author, of NumPy rows (n, 4); `benchmarks/demonstrations.py` holds the same in JAX."""
+    position, velocity, angle, speed = observations.T
+    return (3.0 * angle + speed + 0.1 * position + 0.3 * velocity > 0.0).astype("int64")
+
+
 CARTPOLE = PPO(
     env="CartPole-v1", num_envs=8, rollout=32, minibatches=1, epochs=20, lr=1e-3, discount=0.98, trace=0.8,
     normalise=False, clip_value=False, budget=200_192, target=475.0, every=5_120,
@@ -132,7 +163,7 @@ PREFERENCES = Preferences(
     dataclasses.replace(PENDULUM, budget=204_800, every=10_240), comparisons=500, at_once=25, segment=50
 )
 
-TASKS: dict[str, PPO | SAC | Preferences] = {
+TASKS: dict[str, PPO | SAC | Preferences | Imitation] = {
     "cartpole": CARTPOLE,
     "pendulum": PENDULUM,
     "seeds-1": dataclasses.replace(CARTPOLE, target=None, budget=102_400),
@@ -143,6 +174,10 @@ TASKS: dict[str, PPO | SAC | Preferences] = {
     "sac-64": SAC(hidden=(64, 64), updates=4_000),
     "hopper": HOPPER,
     "preferences": PREFERENCES,
+    "bc": Imitation("bc", budget=20_000, every=200),
+    "dagger": Imitation("dagger", budget=100_000, every=512),
+    "gail": Imitation("gail", budget=300_000, every=16_384),
+    "airl": Imitation("airl", budget=300_000, every=16_384),
 }
 """`seeds-*`: throughput of a fixed budget a seed. `compile-*`: the training chunk, without evaluation."""
 

@@ -52,6 +52,35 @@ def teach(argv: Sequence[str]) -> int:
     return study_run.run(asked, runs=Path("runs"), page=page)
 
 
+def imitate(argv: Sequence[str]) -> int:
+    """Learn to do what demonstrations show, by cloning, from an expert, or by a reward for being like them."""
+    asked = _parse_imitate(list(argv))
+    from operant import study_run
+
+    return study_run.run(asked, runs=Path("runs"))
+
+
+def demos(
+    action: Annotated[Positional[Literal["record", "import", "export", "stats"]],
+                      arg(metavar="record|import|export|stats")],
+    source: Annotated[Positional[str], arg(metavar="SOURCE", help="To record: a run's folder, a policy "
+                      "(file.py:function, .onnx), or metaworld:TASK. Else demonstrations: a Minari folder, "
+                      "minari:NAME, a .npz file, or a .operant file.")],
+    out: Annotated[Path | None, arg(help="Where they are written: a folder (Minari's format), NAME.npz or "
+                                         "NAME.operant; by default demos/NAME.")] = None,
+    env: Annotated[str | None, arg(help="The environment, where the source does not say.")] = None,
+    episodes: Annotated[int, arg(help="Episodes to record.")] = 20,
+    seed: Annotated[int, arg(help="The number that the episodes' randomness comes from.")] = 0,
+    stochastic: Annotated[bool, arg(help="Let the policy act by chance, as in training.")] = False,
+) -> int:  # fmt: skip
+    """Record demonstrations from a policy, bring them in, take them out, or say what is in them."""
+    from operant import demonstrating
+
+    return demonstrating.run(
+        action, source, out, env=env, episodes=_positive(episodes, "--episodes"), seed=seed, stochastic=stochastic
+    )
+
+
 def evaluate(
     run: RunFolder,
     episodes: Annotated[int, arg(help="Greedy episodes of each seed.")] = 100,
@@ -181,6 +210,8 @@ COMMANDS = {
         train,
         teach,
         coach,
+        imitate,
+        demos,
         record,
         evaluate,
         audit,
@@ -193,6 +224,8 @@ COMMANDS = {
         doctor,
     )
 }
+FROM_FIELDS = {f.__name__: f for f in (train, teach, coach, imitate)}
+"""Commands whose flags are the fields of the class that one of them names."""
 ABOUT = "Teach agents behaviour from what you mean, and check that they learned it."
 
 
@@ -228,11 +261,13 @@ def _dispatch(argv: list[str]) -> int:
 
         print(f"operant {operant.__version__}")
         return 0
-    if argv and argv[0] in ("train", "teach", "coach"):
-        return {"train": train, "teach": teach, "coach": coach}[argv[0]](argv[1:])
+    if argv and argv[0] in FROM_FIELDS:
+        return FROM_FIELDS[argv[0]](argv[1:])
     if argv and not argv[0].startswith("-") and argv[0] not in COMMANDS:
         raise SpecError(f"operant has no command {argv[0]!r}; {nearest(argv[0], COMMANDS)}")
-    listed = COMMANDS | {"train": _train_listed, "teach": _teach_listed, "coach": _coach_listed}
+    listed = COMMANDS | {
+        "train": _train_listed, "teach": _teach_listed, "coach": _coach_listed, "imitate": _imitate_listed
+    }  # fmt: skip
     return tyro.extras.subcommand_cli_from_dict(listed, prog="operant", description=ABOUT, args=argv or ["--help"])
 
 
@@ -248,6 +283,11 @@ def _teach_listed() -> int:
 
 def _coach_listed() -> int:
     """Coach an agent by plus and minus while it acts, on a page on this machine: operant coach ENV."""
+    return 0
+
+
+def _imitate_listed() -> int:
+    """Learn to do what demonstrations show: operant imitate ENV --demos demos/walk --method bc."""
     return 0
 
 
@@ -424,6 +464,75 @@ _COACH = [
     ("host", Annotated[str, arg(metavar="TEXT", help="Where the page is served; others than this machine need the "
                                 "token that is then shown.")], "127.0.0.1"),
     ("port", Annotated[int, arg(metavar="INT", help="Its port; 0: any that is free.")], 0),
+]  # fmt: skip
+
+
+def _parse_imitate(argv: list[str]) -> Any:
+    """The study that the flags of `operant imitate` describe. The method is a learner, or a reward for being alike."""
+    from operant import config, study
+    from operant.core import AbstractLearner, Intent
+    from operant.loops.fit import learns_from_data
+    from operant.rewards.imitation import AbstractImitation
+    from operant.rewards.imitation.demonstrations import Demonstrations
+    from operant.rewards.task import Task
+
+    method = config.find(
+        _chosen(argv, "--method", "bc"), (AbstractLearner, AbstractImitation), "--method", any_case=True
+    )
+    pays = issubclass(method, AbstractImitation)
+    classes = {"method": method}
+    if pays:
+        classes["learner"] = config.find(_chosen(argv), AbstractLearner, "--learner", any_case=True)
+    flags = {name: _flags(cls) for name, cls in classes.items()}
+    fields = [
+        (f"{name}_fields", Annotated[kind, arg(name=name)], dataclasses.field(default_factory=kind))
+        for name, (kind, _) in flags.items()
+    ]
+    given = tyro.cli(
+        dataclasses.make_dataclass("Imitate", [*_IMITATE, *fields]),
+        prog="operant imitate",
+        description=f"{imitate.__doc__}\n\nThe flags --method.… are the fields of {method.__name__}.",
+        args=argv,
+    )
+    made = {
+        name: config.from_plain(flags[name][1](getattr(given, f"{name}_fields")), cls, f"--{name}")
+        for name, cls in classes.items()
+    }
+    learner = made["learner"] if pays else made["method"]
+    if not given.demos and (pays or learns_from_data(learner)):
+        raise SpecError(
+            f"--demos: expected where the demonstrations are, which {method.__name__} learns from: a Minari folder, "
+            "minari:NAME, a .npz or a .operant file. `operant record ENV` records your own, `operant demos record RUN` "
+            "those of a run."
+        )
+    counts = {key: config.read(_value(getattr(given, key)), int, f"--{key}") for key in _COUNTS}
+    episodes = None if given.episodes == "none" else config.read(_value(given.episodes), int, "--episodes")
+    shown = Demonstrations(given.demos, made["method"] if pays else None, episodes) if given.demos else Task()
+    return study.Study(
+        name=given.name or _folder_name(f"{given.env}-{method.__name__}"),
+        env=study.read_env(given.env, "ENV"),
+        intent=Intent(shown, statement=given.statement, truth=Task() if given.demos else None),
+        learner=learner,
+        audits=study.default_audits(),
+        **counts,
+    )
+
+
+_IMITATE = [
+    ("env", Annotated[Positional[str], arg(metavar="ENV", help="An environment's id, such as Hopper-v5.")]),
+    ("demos", Annotated[str, arg(metavar="PATH|minari:NAME", help="Where the demonstrations are.")], ""),
+    ("method", Annotated[str, arg(metavar="NAME", help="How they are learned from: bc, dagger, gail, …; its fields are "
+                                  "flags below.")], "bc"),
+    ("learner", Annotated[str, arg(metavar="NAME", help="For a method that pays for being alike: who learns.")], "ppo"),
+    ("episodes", Annotated[str, arg(metavar="INT", help="Use the first so many; none: all.")], "none"),
+    ("steps", Annotated[str, arg(metavar="INT", help="Updates, or environment steps where it acts, of each seed.")],
+     "20000"),
+    ("seeds", Annotated[str, arg(metavar="INT", help="Independent repetitions.")], "5"),
+    _NUM_ENVS,
+    _SEED,
+    ("eval_episodes", Annotated[str, arg(metavar="INT", help="Greedy episodes of each seed at the end.")], "20"),
+    _NAME,
+    ("statement", Annotated[str, arg(metavar="TEXT", help="What is meant, in words.")], ""),
 ]  # fmt: skip
 
 

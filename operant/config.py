@@ -118,12 +118,17 @@ def find(name: str, expected: type | tuple[type, ...], where: str = "type", *, a
     )
 
 
-_SPOKEN = {core.AbstractEnv: "an environment", core.AbstractHostEnv: "an environment", core.AbstractAudit: "an audit"}
+_SPOKEN = {core.AbstractEnv: "an environment", core.AbstractHostEnv: "an environment"}
 
 
 def _one_of(bases: tuple[type, ...]) -> str:
-    article = lambda base: f"a {base.__name__.removeprefix('Abstract').lower()}" if _abstract(base) else base.__name__
-    return " or ".join(dict.fromkeys(_SPOKEN.get(base) or article(base) for base in bases))
+    def spoken(base: type) -> str:
+        if not _abstract(base):
+            return base.__name__
+        name = base.__name__.removeprefix("Abstract").lower()
+        return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+
+    return " or ".join(dict.fromkeys(_SPOKEN.get(base) or spoken(base) for base in bases))
 
 
 def imported(name: str, where: str) -> Any:

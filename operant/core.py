@@ -129,6 +129,8 @@ class EnvSpec:
     num_envs: int = 1
     """Environments stepped side by side, N; the loop fills this in before `learner.init`."""
     name: str = ""
+    fixed_horizon: bool = False
+    """Whether nothing ends an episode before `max_steps`, so that all are of one length; False: perhaps not."""
 
 
 # --- data -----------------------------------------------------------------------------------------------------------
@@ -474,6 +476,7 @@ class Subject:
             "history": bool(self.history),
             "seeds": max(len(self.policies), len(self.episodes)) > 1,
             "baseline": self.baseline is not None,
+            "modes": isinstance(self.env, AbstractEnv) and hasattr(self.env, "modes") and hasattr(self.env, "mode"),
             "episodes": bool(self.episodes),
             "control": self.control is not None,
         }

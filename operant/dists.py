@@ -1,11 +1,12 @@
-"""The distributions actions are drawn from: categorical (masked), normal, tanh-normal, Bernoulli, delta.
+"""The distributions actions are drawn from: categorical (masked), normal, mixture of normals, tanh-normal, Bernoulli,
+delta.
 
 Equinox modules of arrays and pure methods: parameters may carry any leading axes *B, and everything broadcasts over
 them, so the same object serves one action inside a `vmap` and a rollout (T, N) outside one. A parameter given as a
 number or with fewer axes is broadcast to the others at construction, which keeps leaves alike under `vmap`.
 
-What is one event: the index of a `Categorical` (last axis of the logits), the vector of a `Normal`, `TanhNormal` or
-`Delta` (last axis of the value), one number of a `Bernoulli`.
+What is one event: the index of a `Categorical` (last axis of the logits), the vector of a `Normal`, `Mixture`,
+`TanhNormal` or `Delta` (last axis of the value), one number of a `Bernoulli`.
 
 Reference: Haarnoja et al. 2018, Soft Actor-Critic, 1801.01290, appendix C (tanh-normal); Huang and Ontañón 2020,
 A Closer Look at Invalid Action Masking in Policy Gradient Algorithms, 2006.14171 (masked logits).
@@ -152,6 +153,62 @@ class Normal(AbstractDistribution):
         ratio = self.scale / other.scale
         z = (self.mean - other.mean) / other.scale
         return (0.5 * (ratio * ratio + z * z - 1.0) - jnp.log(ratio)).sum(-1)
+
+
+class Mixture(AbstractDistribution):
+    """One of k vectors of independent normals, the i-th with probability softmax(logits)_i.
+
+    log p(x) = log Σ_i softmax(logits)_i Π_j N(x_j | mean_ij, scale_ij). `mode` is the mean of the likeliest component
+    (the density's own mode has no closed form).
+
+    >>> Mixture(jnp.array([0.0, 1.0]), jnp.array([[-1.0], [1.0]]), 0.1).mode().tolist()
+    [1.0]
+    """
+
+    logits: Float[Array, "*B k"]
+    mean: Float[Array, "*B k d"]
+    scale: Float[Array, "*B k d"]
+
+    def __init__(
+        self, logits: Float[Array, "*B k"], mean: Float[Array, "*B k d"], scale: Float[Array, "*B k d"] | float
+    ):
+        """`scale`: standard deviations, positive; a number, (d,), (k, d) or the mean's shape."""
+        shape = jnp.broadcast_shapes((*jnp.shape(logits), 1), jnp.shape(mean), jnp.shape(scale))
+        self.logits = _like(logits, shape[:-1])
+        self.mean, self.scale = _like(mean, shape), _like(scale, shape)
+
+    def sample(self, key: PRNGKeyArray) -> Float[Array, "*B d"]:
+        """One draw; differentiable in the component's mean and scale, not in the logits."""
+        which, noise = jax.random.split(key)
+        chosen = self._one(jax.random.categorical(which, self.logits))
+        drawn = self.mean + self.scale * jax.random.normal(noise, self.mean.shape, self.mean.dtype)
+        return jnp.where(chosen, drawn, 0.0).sum(-2)
+
+    def log_prob(self, x: Float[Array, "*B d"]) -> Float[Array, "*B"]:
+        each = Normal(self.mean, self.scale).log_prob(jnp.asarray(x)[..., None, :])
+        return jax.nn.logsumexp(_like(jax.nn.log_softmax(self.logits), each.shape) + each, axis=-1)
+
+    def entropy(self) -> Float[Array, "*B"]:
+        """Raises SpecError: there is no closed form."""
+        raise SpecError(
+            "expected a distribution with an entropy in closed form; Mixture has none. Use the sample estimate "
+            "−log_prob(x), averaged over draws x = sample(key)."
+        )
+
+    def mode(self) -> Float[Array, "*B d"]:
+        return jnp.where(self._one(jnp.argmax(self.logits, axis=-1)), self.mean, 0.0).sum(-2)
+
+    def kl(self, other: "Mixture") -> Float[Array, "*B"]:
+        """Raises SpecError: there is no closed form."""
+        raise SpecError(
+            "expected distributions with a KL in closed form; mixtures have none. Estimate the mean of "
+            "p.log_prob(x) − q.log_prob(x) over x = p.sample(key)."
+        )
+
+    def _one(self, index: Int[Array, "*B"]) -> Bool[Array, "*B k d"]:
+        """True in the rows of one component."""
+        shape = self.mean.shape
+        return _like(index[..., None, None], shape) == jax.lax.broadcasted_iota(jnp.int32, shape, len(shape) - 2)
 
 
 class TanhNormal(AbstractDistribution):

@@ -20,7 +20,8 @@ NOTES = {
     "wandb": "Weights & Biases",
     "studio": "the page where people teach, and runs are watched",
     "postgresql": "people's answers in PostgreSQL, for many labellers",
-    "minari": "answers exported beside a Minari dataset",
+    "minari": "demonstrations and answers as Minari datasets",
+    "metaworld": "Meta-World's tasks and their scripted experts",
     "dev": "tests, docs, linters",
 }
 

@@ -29,15 +29,27 @@ from operant.claims._tests import Published
 from operant.core import AbstractAudit, AbstractLearner, AbstractReward, Card
 from operant.errors import SpecError, nearest
 from operant.learners.preferences.losses import AbstractPreferenceLoss
+from operant.learners.tabular import AbstractTabularLearner
+from operant.recognition import AbstractRecogniser
+from operant.rewards.imitation import AbstractImitation
+from operant.rewards.inverse import AbstractInverse
 from operant.rewards.priors import AbstractPrior
 from operant.rewards.queries import AbstractQuery
 from operant.rewards.representations import AbstractRepresentation
 from operant.teachers import AbstractSimilarity, AbstractTeacher
 
 FAMILIES: dict[str, tuple[type, ...]] = {
-    "learners": (AbstractLearner, AbstractPreferenceLoss),
-    "rewards": (AbstractReward, AbstractQuery, AbstractRepresentation, AbstractPrior),
+    "learners": (AbstractLearner, AbstractPreferenceLoss, AbstractTabularLearner),
+    "rewards": (
+        AbstractReward,
+        AbstractImitation,
+        AbstractInverse,
+        AbstractQuery,
+        AbstractRepresentation,
+        AbstractPrior,
+    ),
     "teachers": (AbstractTeacher, AbstractSimilarity),
+    "recognition": (AbstractRecogniser,),
     "audits": (AbstractAudit,),
 }
 """Folder of `operant`, and the abstract classes of what is in it, slots among them."""

@@ -23,6 +23,9 @@
     type = "PPO"
     lr = 1e-3
 
+Demonstrations are a wish too: `reward = { type = "Demonstrations", source = "demos/walk" }` for learners that clone
+(then `steps` counts updates), with `by = "GAIL"` and the like for learners that act.
+
 A reward that learns from comparisons (`reward = "BradleyTerry"`) needs a `teacher` ("Oracle", "Stochastic", "Person"),
 and may say how much is asked in `[questions]`.
 
@@ -59,6 +62,7 @@ from operant.core import (
 from operant.errors import SpecError, StoreError, nearest
 from operant.io.checkpoint import write_atomically
 from operant.loops.asking import Questions
+from operant.rewards.imitation.demonstrations import Demonstrations
 from operant.rewards.terms import Terms
 from operant.teachers import AbstractTeacher
 
@@ -312,7 +316,7 @@ def read_env(plain: Any, where: str = "environment", *, root: Path = Path()) -> 
 def read_reward(plain: Any, where: str, root: Path = Path()) -> AbstractReward:
     """A reward from its name, its table, or a table of named terms, each with a weight."""
     if not isinstance(plain, Mapping) or isinstance(plain.get("type"), str):
-        return config.from_plain(plain, AbstractReward, where, root=root)
+        return _beside(config.from_plain(plain, AbstractReward, where, root=root), root)
     terms, weights = {}, {}
     for name, term in plain.items():
         place = f"{where}.{name}"
@@ -322,19 +326,26 @@ def read_reward(plain: Any, where: str, root: Path = Path()) -> AbstractReward:
                 weights[name] = config.read(term.pop("weight"), float, f"{place}.weight")
         elif not isinstance(term, str):
             raise SpecError(f"{place}: expected a term (a table, or a reward's name), got {config.shown(term)}.")
-        terms[name] = config.from_plain(term, AbstractReward, place, root=root)
+        terms[name] = _beside(config.from_plain(term, AbstractReward, place, root=root), root)
     try:
         return Terms(terms, weights)
     except SpecError as error:
         raise SpecError(f"{where}: {error}") from error
 
 
+def _beside(reward: AbstractReward, root: Path) -> AbstractReward:
+    """Demonstrations are looked for beside the study first, as programs are, then from the current folder."""
+    if isinstance(reward, Demonstrations) and (root / reward.source).exists():
+        return dataclasses.replace(reward, source=(root / reward.source).as_posix())
+    return reward
+
+
 def default_audits() -> tuple[AbstractAudit, ...]:
-    """Every audit that needs no settings and no baseline."""
+    """Every audit that needs no settings, no baseline and no modes."""
     ready = []
     for cls in config.known(AbstractAudit).values():
         set_up = all(config.default(field) is not dataclasses.MISSING for field in config.fields(cls))
-        if set_up and "baseline" not in cls.needs:
+        if set_up and not {"baseline", "modes"} & cls.needs:
             ready.append(cls())
     return tuple(ready)
 

@@ -23,7 +23,9 @@ from rich.markup import escape
 
 from operant import config, teach
 from operant import study as studies
+from operant.audits.termination_bias import TerminationBias
 from operant.core import AbstractAudit, AbstractReward, Finding, Intent, Status, Verdict
+from operant.data.dataset import Dataset
 from operant.errors import EnvError, OperantError, RunError, SpecError
 from operant.io import card as cards
 from operant.io import policies
@@ -32,8 +34,10 @@ from operant.io.checkpoint import write_atomically
 from operant.io.recorders import AbstractRecorder, Console, Several, Silent
 from operant.io.report.summary import interval, iqm
 from operant.loops import audit as auditing
+from operant.loops import fit as fitting
 from operant.loops import rollout
 from operant.loops import train as training
+from operant.rewards.imitation.demonstrations import Demonstrations
 from operant.rewards.task import Task
 from operant.study import Study
 from operant.teach import Page
@@ -71,7 +75,7 @@ def run(study: Study, *, runs: str | Path = "runs", page: Page = Page()) -> int:
     folder = new_folder(Path(runs), study.name)
     if folder.name != study.name:
         console.print(f"{Path(runs) / study.name} holds a finished run: this one goes to {folder}.", markup=False)
-    study = study.copy_into(folder)
+    study = _sealed(study).copy_into(folder)
     try:
         with _attended(study, folder, page, console) as live:
             return _go(study, folder, console, lambda recorder: _train(study, folder, Several(recorder, live)))
@@ -89,6 +93,8 @@ def _attended(study: Study | None, folder: Path, page: Page, console: rich.conso
 
 
 def _train(study: Study, folder: Path, recorder: AbstractRecorder) -> training.Run:
+    if fitting.learns_from_data(study.learner):
+        return _fit(study, folder, recorder)
     return training.train(
         study.learner,
         study.env,
@@ -104,15 +110,53 @@ def _train(study: Study, folder: Path, recorder: AbstractRecorder) -> training.R
     )
 
 
+def _fit(study: Study, folder: Path, recorder: AbstractRecorder) -> training.Run:
+    """Learn from demonstrations alone; the run's folder keeps them, since they are what it learned from."""
+    wish = study.intent.reward
+    if not isinstance(wish, Demonstrations):
+        raise SpecError(
+            f"reward: expected Demonstrations for {type(study.learner).__name__}, which learns from recorded behaviour "
+            f'alone; got {type(wish).__name__}. Write [reward] with type = "Demonstrations" and source = "demos/…", '
+            "or use a learner that acts, such as PPO."
+        )
+    dataset = wish.load(study.env.spec)
+    dataset.save(folder / training.DATASET)
+    run = fitting.fit(
+        study.learner, dataset, study.intent, steps=study.steps, seeds=study.seeds, key=jax.random.key(study.seed),
+        recorder=recorder, folder=folder,
+    )  # fmt: skip
+    return _in_its_env(run, study)
+
+
+def _in_its_env(run: training.Run, study: Study | None) -> training.Run:
+    """What learned from a dataset is judged where it was meant to act."""
+    return run if study is None or not isinstance(run.env, Dataset) else dataclasses.replace(run, env=study.env)
+
+
+def read(folder: Path) -> training.Run:
+    """A run's folder, with the environment its study names. Raises as `training.load`."""
+    return _in_its_env(training.load(folder), _study_of(folder))
+
+
+def _sealed(study: Study) -> Study:
+    """The study with its demonstrations named by place and hash: those that are there now."""
+    wish = study.intent.reward
+    if not isinstance(wish, Demonstrations):
+        return study
+    return dataclasses.replace(study, intent=dataclasses.replace(study.intent, reward=wish.sealed()))
+
+
 def resume(folder: str | Path, *, page: Page = Page()) -> int:  # noqa: B008
     """Go on with a run, then audit and report as `run` does. Of one that has ended, only the latter."""
     folder, console = Path(folder), _console()
     study = _study_of(folder)
     if _has_ended(folder):
         console.print(f"{folder} has ended: it is audited and reported again.", markup=False)
-        return _go(study, folder, console, lambda recorder: training.load(folder))
+        return _go(study, folder, console, lambda recorder: read(folder))
     with _attended(study, folder, page, console) as live:
-        return _go(study, folder, console, lambda r: training.resume(folder, recorder=Several(r, live)))
+        return _go(
+            study, folder, console, lambda r: _in_its_env(training.resume(folder, recorder=Several(r, live)), study)
+        )
 
 
 def _go(study: Study | None, folder: Path, console: rich.console.Console, train: Any) -> int:
@@ -123,7 +167,7 @@ def _go(study: Study | None, folder: Path, console: rich.console.Console, train:
         except (EnvError, RunError) as error:
             if not _has_ended(folder):
                 raise
-            run, notes = training.load(folder), (str(error),)
+            run, notes = read(folder), (str(error),)
         if Status.stopped in run.status:
             raise Stopped(folder)
         finish(study, folder, run, notes, console)
@@ -221,6 +265,13 @@ def _audit(
     console: rich.console.Console,
 ) -> tuple[Finding, ...]:
     subject = dataclasses.replace(auditing.subject_of(run, name=name), episodes=episodes)
+    wish = run.intent.reward
+    if (
+        isinstance(wish, Demonstrations)
+        and wish.by is not None
+        and not any(isinstance(a, TerminationBias) for a in audits)
+    ):
+        audits = (*audits, TerminationBias())  # a reward for being alike is not to be believed without
     with console.status("auditing"):
         return auditing.audit(subject, audits, key=key, episodes=len(episodes[0].returns)).findings
 
@@ -355,7 +406,7 @@ def _findings(findings: Sequence[Finding]) -> rich.table.Table:
 
 def evaluate(folder: str | Path, *, episodes: int, seed: int) -> int:
     """Evaluate each seed's policy and print the returns."""
-    run = training.load(folder)
+    run = read(Path(folder))
     returns = [np.asarray(e.returns) for e in _episodes(run, episodes, jax.random.key(seed))]
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD, title=escape(str(folder)), title_justify="left", pad_edge=False)
     for column in ("seed", "mean", "median", "worst", "status"):
@@ -379,7 +430,7 @@ def audit(
     chosen = tuple(config.from_plain(_plain(a), AbstractAudit, "--audits", any_case=True) for a in audits)
     path, console, key = Path(subject), _console(), jax.random.key(seed)
     if path.is_dir():
-        run, study = training.load(path), _study_of(path)
+        run, study = read(path), _study_of(path)
         asked = chosen or (study.audits if study else ()) or studies.default_audits()
         evaluate_key, audit_key = jax.random.split(key)
         episodes = _episodes(run, study.eval_episodes if study else EPISODES, evaluate_key)

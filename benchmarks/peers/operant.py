@@ -15,16 +15,25 @@ import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 import tasks  # noqa: E402  (first: it starts the clock)
+from demonstrations import balance  # noqa: E402
 
 import operant  # noqa: E402
 from operant.core import AbstractEnv, AbstractPolicy, Box, Intent  # noqa: E402
+from operant.data import demos  # noqa: E402
+from operant.envs.toy import CartPole  # noqa: E402
+from operant.learners.bc import BC  # noqa: E402
+from operant.learners.imitation.dagger import DAgger  # noqa: E402
 from operant.learners.ppo import PPO  # noqa: E402
 from operant.learners.sac import SAC  # noqa: E402
 from operant.loops.asking import Asking, Questions, Teaching  # noqa: E402
 from operant.loops.engines import HostEngine, JaxEngine, member  # noqa: E402
+from operant.loops.fit import FitEngine  # noqa: E402
 from operant.loops.rollout import evaluate  # noqa: E402
 from operant.loops.train import train  # noqa: E402
 from operant.math import random  # noqa: E402
+from operant.rewards.imitation.airl import AIRL  # noqa: E402
+from operant.rewards.imitation.demonstrations import Demonstrations  # noqa: E402
+from operant.rewards.imitation.gail import GAIL  # noqa: E402
 from operant.rewards.preferences.bradley_terry import BradleyTerry  # noqa: E402
 from operant.rewards.queries.uniform import Uniform  # noqa: E402
 from operant.rewards.task import Task  # noqa: E402
@@ -171,6 +180,46 @@ def preferences(task: tasks.Preferences, seed: int) -> dict:
     }  # fmt: skip
 
 
+def cloned(task: tasks.Imitation, seed: int) -> dict:
+    """bc: 64 transitions an update; dagger as shipped; gail and airl remember what the agent did for longer."""
+    env = CartPole(fixed_horizon=True)
+    path = Path(tasks.__file__).parent / task.demonstrations
+    if task.method == "bc":
+        learner, shown = BC(hidden=task.hidden, lr=1e-3, batch=64), demos.read(path, env.spec)
+        spec, keys = dataclasses.replace(env.spec, num_envs=64), random.children(jax.random.key(seed), 1)
+        driver = FitEngine(learner, shown, INTENT, spec, keys, 1_000_000, 1)
+        each = task.every
+    elif task.method == "dagger":
+        learner = DAgger(expert=balance, hidden=task.hidden, rollout=64)
+        driver, each = engine(learner, env, task.num_envs, seed), task.every // (64 * task.num_envs)
+    else:
+        settings = {"hidden": task.discriminator, "activation": "relu", "lr": 1e-3, "batch": 512, "steps": 20}
+        by = (
+            GAIL(**settings, memory=100_000, penalty=1.0) if task.method == "gail" else AIRL(**settings, memory=100_000)
+        )
+        learner = PPO(
+            rollout=256, epochs=5, minibatches=32, lr=4e-4, discount=0.95, hidden=task.hidden, normalise_obs=False
+        )  # raw: fallen poles spin, and moments that hold them would hide those that stand
+        intent = Intent(Demonstrations(str(path), by))
+        driver = engine(learner, env, task.num_envs, seed, intent=intent)
+        each = task.every // (learner.rollout * task.num_envs)
+    states, build = started(driver)
+    per = 1 if task.method == "bc" else learner.rollout * task.num_envs
+    start, steps, reached, mean = tasks.clock(), 0, None, None
+    while reached is None and steps < task.budget:
+        states, _, _ = driver.advance(states, each)
+        steps += each * per
+        key = jax.random.key(1_000_000 * (seed + 1) + steps)
+        mean = float(evaluate(current(learner, states), env, episodes=task.episodes, key=key).returns.mean())
+        if mean >= task.target:
+            reached = tasks.clock()
+    seconds = tasks.clock() - start
+    return {
+        "compile_seconds": build, "run_seconds": seconds, "steps": steps, "steps_per_second": steps / seconds,
+        "time_to_target": reached, "steps_to_target": steps if reached else None, "final_return": mean,
+    }  # fmt: skip
+
+
 def matmul(batch: int, width: int) -> float:
     """GFLOP/s of (batch, width) × (width, width), the best of five."""
     repeats = int(2e9 / (2 * batch * width * width))
@@ -192,6 +241,8 @@ def main() -> None:
         measured = updates(task, seed)
     elif isinstance(task, tasks.Preferences):
         measured = preferences(task, seed)
+    elif isinstance(task, tasks.Imitation):
+        measured = cloned(task, seed)
     elif task.target is not None:
         measured = to_target(task, seed)
     elif name.startswith("compile"):

@@ -3,6 +3,7 @@
 `operant.audit(subject, audits, key=…)` runs the subject's episodes once and asks every audit here.
 """
 
+from operant.audits.diversity import Diversity
 from operant.audits.improvement import ProbabilityOfImprovement
 from operant.audits.proxy_gap import ProxyGap
 from operant.audits.returns import Returns
@@ -11,6 +12,7 @@ from operant.audits.seed_sensitivity import SeedSensitivity
 from operant.audits.termination_bias import TerminationBias
 
 __all__ = [
+    "Diversity",
     "ProbabilityOfImprovement",
     "ProxyGap",
     "Returns",

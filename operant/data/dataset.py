@@ -106,10 +106,11 @@ class Dataset(eqx.Module):
         """How many episodes they make."""
         return int(self.episode[-1]) + 1
 
-    def sample(self, n: int, key: PRNGKeyArray) -> Transition:
-        """`n` transitions (n,), uniformly and with replacement."""
+    def sample(self, n: int, key: PRNGKeyArray, *, rows: bool = False) -> Transition:
+        """`n` transitions (n,), uniformly and with replacement; `rows`: `extras["row"]` says which."""
         index = random.integers(key, (n,), self.size)
-        return jax.tree.map(lambda x: x[index], self.data)
+        drawn = jax.tree.map(lambda x: x[index], self.data)
+        return eqx.tree_at(lambda t: t.extras, drawn, drawn.extras | {"row": index}) if rows else drawn
 
     def segments(self, n: int, length: int, key: PRNGKeyArray) -> Transition:
         """`n` stretches of `length` consecutive steps (n, length), uniformly among all there are, none of which
@@ -126,6 +127,53 @@ class Dataset(eqx.Module):
         whole = self.episode[last:] == self.episode[: self.size - last]
         index = pick(key, whole, n)[:, None] + jnp.broadcast_to(jnp.arange(length), (n, length))
         return jax.tree.map(lambda x: x[index], self.data)
+
+    def windows(self, n: int, length: int, key: PRNGKeyArray) -> Transition:
+        """`n` windows (n, length) that end at transitions drawn as `sample` draws them: what was seen and done until
+        then. `extras["mask"]` (n, length) is false where an episode began later; its first step stands there.
+
+        Raises:
+            SpecError: length < 1.
+        """
+        return self._history(random.integers(key, (n,), self.size), length)
+
+    def relabelled(
+        self, n: int, key: PRNGKeyArray, *, length: int | None = None, stop: float | None = None
+    ) -> Transition:
+        """`n` transitions (n,), or windows (n, length) as `windows` draws them, with `extras["goal"]` (n, …): what the
+        same episode led to at this step (of a window: its last) or later, a `next_obs`.
+
+        Args:
+            stop: later steps are drawn with probabilities stop·(1 − stop)ᵏ, k = 0, 1, …, up to the episode's end, which
+                stands for all beyond; None: uniformly.
+
+        Raises:
+            SpecError: length < 1, or stop outside (0, 1].
+        """
+        if isinstance(stop, float) and not 0.0 < stop <= 1.0:
+            raise SpecError(f"expected 0 < stop ≤ 1; got {stop:g}. Use 1 − γ for goals as far away as rewards count.")
+        rows_key, goal_key = jax.random.split(key)
+        index = random.integers(rows_key, (n,), self.size)
+        left = jnp.searchsorted(self.episode, self.episode[index], side="right").astype(jnp.int32) - index  # ≥ 1
+        u = jax.random.uniform(goal_key, (n,))
+        if stop is None:
+            later = (u * left).astype(jnp.int32)
+        else:
+            later = jnp.floor(jnp.log1p(-u) / jnp.log1p(-jnp.minimum(stop, 1.0 - 1e-6))).astype(jnp.int32)
+        goal = jax.tree.map(lambda x: x[index + jnp.minimum(later, left - 1)], self.data.next_obs)
+        drawn = jax.tree.map(lambda x: x[index], self.data) if length is None else self._history(index, length)
+        return eqx.tree_at(lambda t: t.extras, drawn, drawn.extras | {"goal": goal})
+
+    def _history(self, index: Int[Array, " n"], length: int) -> Transition:
+        """The windows that end at these rows."""
+        if length < 1:
+            raise SpecError(f"expected length ≥ 1; got {length}. Ask for windows of at least one step.")
+        first = jnp.searchsorted(self.episode, self.episode[index], side="left").astype(jnp.int32)
+        place = index[:, None] + jnp.broadcast_to(jnp.arange(1 - length, 1), (len(index), length))
+        mask = place >= first[:, None]
+        place = jnp.where(mask, place, first[:, None])
+        drawn = jax.tree.map(lambda x: x[place], self.data)
+        return eqx.tree_at(lambda t: t.extras, drawn, drawn.extras | {"mask": mask})
 
     # --- coming and going ---
 

@@ -14,6 +14,7 @@ killed, finds either all of it or nothing of it. That suits what people record b
 Source: Minari's data format, https://minari.farama.org/content/dataset_standards (read with Minari 0.5.4).
 
 >>> import tempfile
+>>> from operant.core import Box
 >>> steps = {"obs": np.arange(3.0)[:, None], "action": np.array([0, 1, 1]), "reward": np.ones(3)}
 >>> spec = EnvSpec(Box((1,)), Discrete(2), None)
 >>> ends = np.array([False, False, True])

@@ -93,6 +93,8 @@ class Gymnasium(AbstractHostEnv):
     """Steps after which an episode is truncated; none: as registered."""
     names: tuple[str, ...] = eqx.field(default=(), converter=tuple)
     """Names of the observation's elements, so that reward programs can ask for them; none: unnamed."""
+    fixed_horizon: bool = False
+    """Whether nothing but the time limit ends an episode, as in HalfCheetah-v5: Gymnasium does not say."""
 
     def __check_init__(self):
         if self.vector not in ("sync", "async"):
@@ -103,7 +105,7 @@ class Gymnasium(AbstractHostEnv):
     @property
     def spec(self) -> EnvSpec:
         found = _spec(self.id, json.dumps(self.kwargs, sort_keys=True), self.max_steps)
-        return named(found, self.names)
+        return dataclasses.replace(named(found, self.names), fixed_horizon=self.fixed_horizon)
 
     def open(self, num_envs: int, *, render: bool = False) -> "GymnasiumVector":
         """Start `num_envs` environments (to be reset or restored before the first step); drawable if `render`."""

@@ -1,7 +1,7 @@
 """What learners from recorded behaviour share: a network from observations to a density of actions, and its policy.
 
-π is a normal (Box) or a categorical (Discrete, masked where the observation holds an action mask). Continuous actions
-are in units of the box: −1 and 1 are its bounds.
+π is a normal or a mixture of normals (Box) or a categorical (Discrete, masked where the observation holds an action
+mask). Continuous actions are in units of the box: −1 and 1 are its bounds.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from operant import nn
 from operant.core import AbstractPolicy, Box, Carry, Discrete, EnvSpec, Obs
-from operant.dists import AbstractDistribution, Categorical, Normal
+from operant.dists import AbstractDistribution, Categorical, Mixture, Normal
 from operant.errors import SpecError
 from operant.learners.ppo import to_action
 
@@ -27,16 +27,22 @@ class Network(eqx.Module):
 
     encoder: nn.Encoder
     head: nn.MLP
-    log_std: Float[Array, " d"] | None
+    log_std: Float[Array, " d"] | Float[Array, "k d"] | None
     """Learned; None where actions are discrete, or where `std` is fixed."""
     spec: EnvSpec = eqx.field(static=True)
     std: float | None = eqx.field(static=True, default=None)
     """A standard deviation that is not learned (units of the box)."""
+    components: int = eqx.field(static=True, default=1)
+    """k: normals that are mixed, each with a mean and a deviation of its own."""
 
     def distribution(self, obs: Obs, raw: Obs, context: Float[Array, " c"] | None = None) -> AbstractDistribution:
         """π(· | s), or π(· | s, z) with z the `context`; `raw` is `obs` unnormalised, for action masks."""
         features = self.encoder(obs)
         out = self.head(features if context is None else jnp.concatenate([features, context]))
+        if self.components > 1:
+            logits, mean = out[: self.components], out[self.components :].reshape(self.components, -1)
+            scale: Any = self.std if self.log_std is None else jnp.exp(jnp.clip(self.log_std, *LOG_STD))
+            return Mixture(logits, mean, scale)
         if self.log_std is not None:
             return Normal(out, jnp.exp(jnp.clip(self.log_std, *LOG_STD)))
         if self.std is not None:
@@ -53,8 +59,10 @@ def density(
     *,
     std: float | None = None,
     context: int = 0,
+    components: int = 1,
 ) -> Network:
     """A fresh network; `std` None: it is learned, from 1 on. `context`: numbers it sees beside the observation.
+    `components`: normals that are mixed, whose means are drawn uniformly from the box; a categorical is none.
 
     Raises:
         SpecError: actions that are neither Discrete nor a Box of float32.
@@ -65,10 +73,17 @@ def density(
         )
     encoder = nn.encoder(rng, spec.obs)
     outputs = spec.action.size if isinstance(spec.action, Box) else spec.action.n
-    head = nn.mlp(rng, (encoder.size + context, *hidden, outputs), activation=activation, final_scale=0.01)
     continuous = isinstance(spec.action, Box)
-    log_std = jax.device_put(np.zeros(outputs, np.float32)) if continuous and std is None else None
-    return Network(encoder, head, log_std, spec, std if continuous else None)
+    mixed = components if continuous else 1
+    last = outputs if mixed == 1 else mixed * (1 + outputs)
+    head = nn.mlp(rng, (encoder.size + context, *hidden, last), activation=activation, final_scale=0.01)
+    log_std = np.zeros(outputs if mixed == 1 else (mixed, outputs), np.float32)
+    if mixed > 1:  # components that begin alike stay alike
+        means = rng.uniform(-1.0, 1.0, mixed * outputs).astype(np.float32)
+        bias = jax.device_put(np.concatenate([np.zeros(mixed, np.float32), means]))
+        head = eqx.tree_at(lambda h: h.layers[-1].bias, head, bias)
+    learned = jax.device_put(log_std) if continuous and std is None else None
+    return Network(encoder, head, learned, spec, std if continuous else None, mixed)
 
 
 class DensityPolicy(AbstractPolicy):

@@ -132,6 +132,51 @@ class AbstractActor(eqx.Module):
         """An action to learn from, uniformly random while `warm`; `steps`: environment steps done."""
 
 
+class AbstractDraw(eqx.Module):
+    """How minibatches come from replay: places, drawn for all gradient steps at once, and what one step sees there."""
+
+    @abc.abstractmethod
+    def places(self, replay: Replay, key: PRNGKeyArray, shape: tuple[int, int], steps: int) -> PyTree[Array]:
+        """Leading axes `shape` = (gradient steps, batch), for windows of `steps` transitions."""
+
+    @abc.abstractmethod
+    def windows(self, replay: Replay, places: Any, steps: int) -> tuple[Transition, Bool[Array, "B n"]]:
+        """The windows (B, steps) at one gradient step's places, and which of their steps belong to their episode."""
+
+
+class Uniform(AbstractDraw):
+    """Every transition as likely as any other."""
+
+    def places(self, replay: Replay, key: PRNGKeyArray, shape: tuple[int, int], steps: int) -> PyTree[Array]:
+        return replay.places(key, shape, steps)
+
+    def windows(self, replay: Replay, places: Any, steps: int) -> tuple[Transition, Bool[Array, "B n"]]:
+        return replay.windows(*places, steps=steps)
+
+
+class HalfShown(AbstractDraw):
+    """Half of each minibatch from what the reward shows (demonstrations), marked by extras["demonstrated"].
+
+    Reference: Reddy, Dragan, Levine 2020, SQIL, 1905.11108.
+    """
+
+    shown: Replay
+
+    def places(self, replay: Replay, key: PRNGKeyArray, shape: tuple[int, int], steps: int) -> PyTree[Array]:
+        own_key, shown_key = jax.random.split(key)
+        count, half = shape[0], shape[1] // 2
+        own = replay.places(own_key, (count, shape[1] - half), steps)
+        return own, self.shown.places(shown_key, (count, half), steps)
+
+    def windows(self, replay: Replay, places: Any, steps: int) -> tuple[Transition, Bool[Array, "B n"]]:
+        own, shown = replay.windows(*places[0], steps=steps), self.shown.windows(*places[1], steps=steps)
+        mark = lambda drawn, yes: (
+            eqx.tree_at(lambda t: t.extras, drawn[0], {"demonstrated": jnp.full(drawn[1].shape, yes)}),
+            drawn[1],
+        )
+        return jax.tree.map(lambda *x: jnp.concatenate(x), mark(own, False), mark(shown, True))
+
+
 # --- actions in a box -----------------------------------------------------------------------------------------------
 
 
@@ -306,6 +351,13 @@ class AbstractOffPolicy(AbstractLearner):
     def update(
         self, state: OffPolicyState, batch: Transition, reward: RewardFn, *, key: PRNGKeyArray
     ) -> tuple[OffPolicyState, Metrics]:
+        shown = getattr(reward, "shown", None)  # rows that some rewards want to be seen among the agent's own
+        return self.update_from(state, batch, reward, Uniform() if shown is None else HalfShown(shown), key=key)
+
+    def update_from(
+        self, state: OffPolicyState, batch: Transition, reward: RewardFn, draw: AbstractDraw, *, key: PRNGKeyArray
+    ) -> tuple[OffPolicyState, Metrics]:
+        """`update`, with another way to draw minibatches: what wrappers of these learners call."""
         replay = state.replay.insert(batch)
         normaliser = None if state.normaliser is None else state.normaliser.update(batch.obs)
         scale = None if state.scale is None else state.scale.update(reward(batch), batch.done, self.discount)
@@ -316,12 +368,12 @@ class AbstractOffPolicy(AbstractLearner):
 
         def learn(networks: Networks) -> Networks:
             place_key, noise_key = jax.random.split(key)
-            places = replay.places(place_key, (count, self.batch), self.n_step)
+            places = draw.places(replay, place_key, (count, self.batch), self.n_step)
             noise = actor.noise(noise_key, state.spec, (count, self.batch))
 
             def step(networks: Networks, now: Any) -> tuple[Networks, None]:
-                (age, column), noise = now
-                data = self._targets_of(replay.windows(age, column, self.n_step), reward, normaliser, scale)
+                place, noise = now
+                data = self._targets_of(draw.windows(replay, place, self.n_step), reward, normaliser, scale)
                 return self.gradient_step(networks, data, noise, (actor, critic), lr), None
 
             return jax.lax.scan(step, networks, (places, noise))[0]

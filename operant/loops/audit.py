@@ -49,6 +49,7 @@ SUPPLY = {
     "history": "training metrics: audit a Run, or give Subject(history=…)",
     "seeds": "more than one seed: train with seeds=5, or give a tuple of policies",
     "baseline": "a baseline: give Subject(baseline=…), its mean return a seed",
+    "modes": "an environment in JAX that knows its modes: give it `modes`, how many, and `mode(path, mask)`",
 }
 """How each need is met, as a finding says it."""
 

@@ -11,6 +11,14 @@ What a learner sees of stored comparisons (`ComparisonDataset`), its card says:
     needs "comparisons", "dataset"    all pairs, answered or not
     needs "dataset"                   the segments' own steps, (1, B)
 
+What it is given of a `Dataset`, it may say itself: transitions drawn uniformly (1, B) unless it has
+
+    window: int > 1                             windows of that many steps (1, B, L), `Dataset.windows`; extras "mask"
+    draw(dataset, n, key) -> Transition         whatever this gives, one axis added: goals, rows, windows with goals
+    prepare(state, dataset, *, key) -> state    called once a seed, outside jit, before the first update: bins, moments
+
+Rewards are shown single steps (1, B), the last of each window; `prepare` may change the shapes of a state.
+
 A reward that learns from comparisons is taught by them before the first update, by as many lessons as training with
 a teacher would give for K known answers, ⌈K/20⌉ (`Questions.at_once`), each about all of them; then it stays as it is.
 """
@@ -33,7 +41,7 @@ from operant.data.dataset import Dataset
 from operant.errors import RunError, SpecError
 from operant.io.recorders import AbstractRecorder, Silent
 from operant.loops.asking import Questions
-from operant.loops.engines import _Engine
+from operant.loops.engines import _Engine, member
 from operant.loops.iteration import TrainState, iteration_keys, learn
 from operant.loops.spread import compiler_options, over_seeds, place, sharding
 from operant.loops.train import FILE, Run, _check, _Job
@@ -95,6 +103,12 @@ def fit(
     return _Job(learner, source, intent, steps, batch, chosen, key, recorder or Silent(), path).run(None, throw)
 
 
+def learns_from_data(learner: AbstractLearner) -> bool:
+    """Whether a learner is for `fit` on a `Dataset`, and not for `train`."""
+    needs = _needs(learner)
+    return "dataset" in needs and not {"env", "comparisons"} & set(needs)
+
+
 def _needs(learner: AbstractLearner) -> tuple[str, ...]:
     card = getattr(learner, "card", None)
     return () if card is None else card.needs
@@ -127,6 +141,14 @@ def _check_comparisons(name: str, needs: tuple[str, ...], dataset: Any, intent: 
         )
 
 
+def _drawn(learner: Any, dataset: Any, n: int, key: PRNGKeyArray) -> Transition:
+    """What an update is given (n, …): see the module's docstring."""
+    if hasattr(learner, "draw"):
+        return learner.draw(dataset, n, key)
+    window = getattr(learner, "window", 1)
+    return dataset.windows(n, window, key) if isinstance(window, int) and window > 1 else dataset.sample(n, key)
+
+
 class FitEngine(_Engine):
     """Chunks of updates as one compiled function; the dataset is an argument of it, not a constant in it."""
 
@@ -146,7 +168,16 @@ class FitEngine(_Engine):
             self.source = env.labelled
 
     def start(self) -> TrainState:
-        return self._begin((), ())
+        states = self._begin((), ())
+        if not hasattr(self.learner, "prepare"):
+            return states
+        prepared = []
+        for i, key in enumerate(self.keys):
+            learner: Any = member(self.learner, i, self.members)
+            state = jax.tree.map(lambda x, i=i: np.asarray(x[i]), states.learner)
+            prepared.append(learner.prepare(state, self.source, key=random.children(key, 7)[6]))
+        stacked = jax.tree.map(lambda *x: np.stack([np.asarray(one) for one in x]), *prepared)
+        return eqx.tree_at(lambda s: s.learner, states, place(stacked, self.members))
 
     def compile(self, states: TrainState) -> None:
         """Trace and compile for states of this shape."""
@@ -156,11 +187,13 @@ class FitEngine(_Engine):
 
     def _step(self, learner: AbstractLearner, state: TrainState, dataset: Any) -> tuple[TrainState, Metrics]:
         learning, (sampling, *_) = iteration_keys(state.key, state.iteration, 1, 1)
-        batch = dataset.sample(self.spec.num_envs, sampling.reshape(()))
+        batch = _drawn(learner, dataset, self.spec.num_envs, sampling.reshape(()))
         batch = shown = jax.tree.map(lambda x: x[None], batch)
         if self.compares:  # what measures rewards takes steps, so it is shown the first of each left segment
             shown = _first(batch)
-        pupil: Any = _Handed(learner, batch) if self.compares else learner
+        elif batch.reward.ndim == 3:  # and the last of each window
+            shown = jax.tree.map(lambda x: x[:, :, -1], eqx.tree_at(lambda t: t.extras, batch, {}))
+        pupil: Any = learner if shown is batch else _Handed(learner, batch)
         new, metrics = learn(pupil, self.intent, state, shown, learning)
         new = eqx.tree_at(lambda s: s.tally, new, state.tally)  # rows drawn at random make no episodes
         return new, {name: x for name, x in metrics.items() if not name.startswith("episode/")}

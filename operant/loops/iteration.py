@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from operant.core import AbstractEnv, AbstractLearner, Intent, Metrics, Transition
+from operant.core import AbstractEnv, AbstractLearner, AbstractReward, Intent, Metrics, RewardState, Transition
 from operant.data.replay import Replay
+from operant.errors import SpecError
 from operant.loops.rollout import collect
 
 
@@ -40,14 +41,34 @@ class TrainState(eqx.Module):
     """False once a loss or a parameter was not finite: the seed stopped there."""
 
 
+class Paid:
+    """A reward as it now stands: what learners call. `shown` are rows it wants seen among the agent's own, if any."""
+
+    def __init__(self, reward: AbstractReward, state: RewardState):
+        self.reward, self.state, self.looked = reward, state, False
+
+    def __call__(self, batch: Transition) -> Float[Array, "*B"]:
+        return self.reward(self.state, batch)
+
+    @property
+    def shown(self) -> Replay | None:
+        self.looked = True
+        return self.reward.shows(self.state) if hasattr(self.reward, "shows") else None  # type: ignore[attr-defined]
+
+
 def learn(
     learner: AbstractLearner, intent: Intent, state: TrainState, batch: Transition, keys: PRNGKeyArray
 ) -> tuple[TrainState, Metrics]:
     """Update reward, then learner, from a rollout (T, N); count episodes; stop where a number is not finite."""
     reward_key, truth_key, learner_key = keys
     reward_state, reward_metrics = intent.reward.update(state.reward, batch, key=reward_key)
-    reward = lambda b: intent.reward(reward_state, b)
+    reward = Paid(intent.reward, reward_state)
     learner_state, metrics = learner.update(state.learner, batch, reward, key=learner_key)
+    if not reward.looked and reward.shown is not None:
+        raise SpecError(
+            "expected a learner from replay, half of whose minibatches are to be demonstrations; "
+            f"{type(learner).__name__} never looks at them. Use SAC, TD3 or DQN, or another reward than SQIL."
+        )
     measured = {"return": batch.reward, "stated": reward(batch)}
     truth_state = state.truth
     if intent.truth is not None:

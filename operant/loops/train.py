@@ -7,6 +7,7 @@ resumed, a run ends with the parameters it would have had (see `resume` for the 
 """
 
 import contextlib
+import dataclasses
 import datetime
 import fcntl
 import signal
@@ -44,6 +45,7 @@ from operant.loops.iteration import TrainState
 from operant.loops.spread import place
 from operant.math.random import child
 from operant.rewards.constraints.lagrangian import Lagrangian
+from operant.rewards.imitation.demonstrations import Demonstrations
 from operant.rewards.preferences import AbstractPreferences
 from operant.teachers import AbstractTeacher, Person
 
@@ -58,6 +60,8 @@ CHECKPOINT_SECONDS = 20.0
 CHECKPOINT_SHARE = 0.1
 """Most of the time that may go into writing them."""
 FILE = "checkpoint.operant"
+DATASET = "dataset.operant"
+"""Where a run's folder keeps the dataset it learns from, if it keeps it."""
 STORED = (Dataset, ComparisonDataset)
 """What `fit` learns from, in place of an environment."""
 
@@ -153,6 +157,11 @@ def train(
     """
     chosen = [0] if seeds is None else list(range(seeds)) if isinstance(seeds, int) else [int(s) for s in seeds]
     _check(learner, env, intent, steps, num_envs, chosen, key)
+    if isinstance(intent.reward, Demonstrations) and intent.reward.by is None:
+        raise SpecError(
+            f"expected Demonstrations.by, how being like them is paid, for {type(learner).__name__}, which acts and "
+            "asks for rewards; got none. Give by=GAIL(), or learn from them alone by operant.fit."
+        )
     job = _Job(
         learner,
         env,
@@ -229,11 +238,13 @@ def _job(
     if "run" not in header:
         raise RunError(f"expected a run's checkpoint in {folder}; it holds something else. Give a run folder.")
     run = header["run"]
-    given = {"learner": learner, "env": env, "intent": intent}
+    given: dict[str, Any] = {"learner": learner, "env": env, "intent": intent}
     types = {"learner": AbstractLearner, "env": AbstractEnv | AbstractHostEnv, "intent": Intent}
     if run["questions"] is not None:
         given["teacher"], types["teacher"] = teacher, AbstractTeacher
     if "sha256" in (run["env"] or {}):
+        if env is None and (folder / DATASET).exists():
+            env = given["env"] = _stored(folder)
         _check_data(folder, run["env"]["sha256"], env)
     for name, value in given.items():
         if value is None:
@@ -264,13 +275,18 @@ def _teaching(intent: Intent, teacher: AbstractTeacher | None, questions: Questi
     return None if teacher is None else Teaching(teacher, questions or Questions())
 
 
+def _stored(folder: Path) -> Any:
+    """The dataset that a run's folder keeps."""
+    return Dataset.load(folder / DATASET)
+
+
 def _check_data(folder: Path, expected: str, dataset: Any) -> None:
     """Raise RunError unless `dataset` is the one this run learned from."""
     got = dataset.source.sha256[:12] + "…" if isinstance(dataset, STORED) else type(dataset).__name__
     if not isinstance(dataset, STORED) or dataset.source.sha256 != expected:
         raise RunError(
             f"expected the dataset of {folder}, whose arrays hash to {expected[:12]}…; got {got}. "
-            "Pass it as env=Dataset.load(…): a run folder does not hold its dataset."
+            "Pass it as env=Dataset.load(…): this run folder does not hold its dataset."
         )
 
 
@@ -542,7 +558,7 @@ def _engine(env: Any) -> tuple[Any, int | None]:
 
 
 def _with_envs(spec: EnvSpec, num_envs: int) -> EnvSpec:
-    return EnvSpec(spec.obs, spec.action, spec.max_steps, num_envs, spec.name)
+    return dataclasses.replace(spec, num_envs=num_envs)
 
 
 def _plain(module: Any) -> dict[str, Any] | None:

@@ -4,6 +4,16 @@ from operant.rewards.bonuses.state_entropy import StateEntropy
 from operant.rewards.clip import Clip
 from operant.rewards.constraints.lagrangian import Lagrangian
 from operant.rewards.critique import Critique
+from operant.rewards.goals.reached import Reached
+from operant.rewards.imitation.airl import AIRL
+from operant.rewards.imitation.demonstrations import Demonstrations
+from operant.rewards.imitation.density import Density
+from operant.rewards.imitation.gail import GAIL
+from operant.rewards.imitation.goal_gail import GoalGAIL
+from operant.rewards.imitation.moments import Moments
+from operant.rewards.imitation.optimal_transport import OptimalTransport
+from operant.rewards.imitation.sqil import SQIL
+from operant.rewards.imitation.stages import Stages
 from operant.rewards.normalise import Normalise
 from operant.rewards.preferences.bradley_terry import BradleyTerry
 from operant.rewards.preferences.regret import Regret
@@ -15,16 +25,26 @@ from operant.rewards.task import Task
 from operant.rewards.terms import Terms
 
 __all__ = [
+    "AIRL",
+    "GAIL",
+    "SQIL",
     "BradleyTerry",
     "Clip",
     "Critique",
+    "Demonstrations",
+    "Density",
+    "GoalGAIL",
     "Heuristic",
     "Lagrangian",
+    "Moments",
     "Normalise",
+    "OptimalTransport",
     "PotentialShaping",
     "Program",
+    "Reached",
     "Regret",
     "Scale",
+    "Stages",
     "StateEntropy",
     "Task",
     "Terms",

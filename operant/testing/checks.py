@@ -6,7 +6,9 @@ Each raises AssertionError with the contract's words where it is broken, and ret
 >>> check_env(ValueProbe())
 """
 
+import dataclasses
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -141,15 +143,21 @@ def check_reward(reward: AbstractReward, spec: EnvSpec, *, plain: bool = True) -
         round_trip(reward)
 
 
-def check_learner(learner: AbstractLearner, spec: EnvSpec, *, plain: bool = True) -> None:
+def check_learner(
+    learner: AbstractLearner, spec: EnvSpec, *, plain: bool = True, extras: Mapping[str, Any] | None = None
+) -> None:
     """Same key, same result; stable state; the environment's own reward unread; no aliased leaves (states are donated);
-    checkpoints and configuration round trip; greedy actions in their space."""
-    spec = EnvSpec(spec.obs, spec.action, spec.max_steps, 2, spec.name)
+    checkpoints and configuration round trip; greedy actions in their space.
+
+    `extras`: what a dataset would have to say of the (rollout, 2) transitions it is shown.
+    """
+    spec = dataclasses.replace(spec, num_envs=2)
     state = learner.init(spec, key=_KEY)
     assert same(state, learner.init(spec, key=_KEY)), "expected the same key to give the same initial state"
     buffers = [x.unsafe_buffer_pointer() for x in jax.tree.leaves(state) if isinstance(x, jax.Array) and x.size > 1]
     assert len(buffers) == len(set(buffers)), "expected no aliased leaves: a donated state may not hold a buffer twice"
     batch = fake_batch(spec, learner, state, learner.rollout, key=_KEY)
+    batch = eqx.tree_at(lambda b: b.extras, batch, batch.extras | dict(extras or {}))
     poisoned = eqx.tree_at(lambda b: b.reward, batch, jnp.full_like(batch.reward, jnp.nan))
     reward = lambda b: jnp.ravel(jax.tree.leaves(b.obs)[0].astype(jnp.float32).sum(-1)).reshape(b.terminated.shape)
     update = jax.jit(lambda s, b: learner.update(s, b, reward, key=_KEY))

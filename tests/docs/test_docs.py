@@ -74,7 +74,10 @@ def test_the_glossary_names_what_a_run_measures(run):
 
 def test_the_glossary_names_what_the_source_writes():
     """Literal keys, found in the source: learners and loops that no run here takes are covered too."""
-    families = "archive|clip|constraint|emitter|episode|loss|normalise|payoff|policy|reward|shaping|value"
+    families = (
+        "ads|archive|clip|constraint|dagger|emitter|episode|imitation|inverse|inversion|loss|normalise|payoff|policy|"
+        "recoil|retrieval|reward|shaping|value"
+    )
     key = re.compile(rf'f?"((?:{families})/[\w{{}}]+)"')
     found = {m for path in (ROOT / "operant").rglob("*.py") for m in key.findall(path.read_text())}
     assert len(found) > 25

@@ -44,6 +44,10 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     "Lagrangian": lambda: config.find("Lagrangian", AbstractReward)(Task(), (Constraint(Task(), 0.25, "c"),)),
     "Gymnasium": lambda: config.find("Gymnasium", AbstractHostEnv)("CartPole-v1", {"sutton_barto_reward": True}),
     "TabularEnv": lambda: config.find("TabularEnv", AbstractEnv)(np.ones((1, 2, 1)), np.zeros((1, 2, 1)), np.ones(1)),
+    "ADS": lambda: config.find("ADS", AbstractLearner)(config.find("SAC", AbstractLearner)(rollout=4), scheduled=False),
+    "IterativeInversion": lambda: config.find("IterativeInversion", AbstractLearner)("demos/walk"),
+    "DAgger": lambda: config.find("DAgger", AbstractLearner)(expert="runs/expert"),
+    "Demonstrations": lambda: config.find("Demonstrations", AbstractReward)("demos/walk"),
     "EnvPool": lambda: config.find("EnvPool", AbstractHostEnv)("CartPole-v1"),
 }
 

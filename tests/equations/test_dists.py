@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from operant.dists import Bernoulli, Categorical, Delta, Normal, TanhNormal
+from operant.dists import Bernoulli, Categorical, Delta, Mixture, Normal, TanhNormal
 from operant.errors import SpecError
 
 KEY = jax.random.key(0)
@@ -206,3 +206,29 @@ def test_a_vmapped_distribution_equals_the_batched_one():
 def test_kl_of_two_classes_is_refused():
     with pytest.raises(SpecError, match=r"expected KL\(Normal ‖ Normal\), .* got KL\(Normal ‖ TanhNormal\)"):
         Normal(jnp.zeros(1), 1.0).kl(TanhNormal(jnp.zeros(1), 1.0))
+
+
+def test_mixture_equals_scipy():
+    logits, mean = RNG.normal(size=(4, 3)).astype(np.float32), RNG.normal(size=(4, 3, 2)).astype(np.float32)
+    scale = RNG.uniform(0.3, 2.0, (4, 3, 2)).astype(np.float32)
+    d, x = Mixture(jnp.asarray(logits), jnp.asarray(mean), jnp.asarray(scale)), RNG.normal(size=(4, 2))
+    each = scipy.stats.norm(mean.astype(np.float64), scale).logpdf(x[:, None]).sum(-1)
+    close(d.log_prob(jnp.asarray(x, jnp.float32)), scipy.special.logsumexp(each, 1, scipy.special.softmax(logits, 1)))
+    close(d.mode(), mean[np.arange(4), logits.argmax(1)])
+    one = Mixture(jnp.zeros(1), jnp.asarray(mean[0, :1]), jnp.asarray(scale[0, 0]))
+    close(one.log_prob(x[0]), Normal(jnp.asarray(mean[0, 0]), jnp.asarray(scale[0, 0])).log_prob(x[0]))
+    for call in (d.entropy, lambda: d.kl(d)):
+        with pytest.raises(SpecError, match="closed form"):
+            call()
+
+
+def test_mixture_samples_follow_weights_and_normals():
+    d = Mixture(jnp.log(jnp.array([0.2, 0.8])), jnp.array([[-3.0, 0.0], [3.0, 1.0]]), jnp.array([0.1, 0.5]))
+    draws = np.asarray(jax.jit(jax.vmap(d.sample))(jax.random.split(KEY, 4000)))
+    right = draws[:, 0] > 0
+    assert scipy.stats.binomtest(int(right.sum()), 4000, 0.8).pvalue > 1e-3
+    for part, mean in ((draws[~right], [-3.0, 0.0]), (draws[right], [3.0, 1.0])):
+        np.testing.assert_allclose(part.mean(0), mean, atol=0.06)
+        np.testing.assert_allclose(part.std(0), [0.1, 0.5], rtol=0.12)
+    grad = jax.grad(lambda m: Mixture(d.logits, m, d.scale).log_prob(jnp.array([40.0, -40.0])))(d.mean)
+    assert finite(grad)

@@ -1,12 +1,14 @@
 """`fit`: learns, equals its updates one by one, resumes exactly, and refuses clearly."""
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import operant
-from operant.core import Box, Card, Constraint, Discrete, EnvSpec, Intent, Status, Transition
+from operant.core import AbstractLearner, Box, Card, Constraint, Discrete, EnvSpec, Intent, Status, Transition
 from operant.data.comparison_dataset import ComparisonDataset
 from operant.data.dataset import Dataset
 from operant.data.segments import Pairs, Segments
@@ -82,7 +84,7 @@ def test_resume_is_exact(two, tmp_path):
         fit(LEARNER, DATA, INTENT, steps=100, seeds=2, key=KEY, folder=tmp_path)
     with pytest.raises(RunError, match=r"expected the dataset of .*; got NoneType"):
         operant.resume(tmp_path, learner=LEARNER)
-    with pytest.raises(RunError, match=r"whose arrays hash to .*a run folder does not hold its dataset"):
+    with pytest.raises(RunError, match=r"whose arrays hash to .*this run folder does not hold its dataset"):
         operant.resume(tmp_path, learner=LEARNER, env=demonstrations(flip=True))
     run = operant.resume(tmp_path, steps=300, learner=LEARNER, env=DATA)
     assert run.card["resumed_exactly"]
@@ -233,7 +235,7 @@ def test_resume_is_exact_with_comparisons(learner, tmp_path):
     whole = fit(learner, ANSWERED, intent, steps=60, seeds=2, key=KEY)
     fit(learner, ANSWERED, intent, steps=30, seeds=2, key=KEY, folder=tmp_path / "run")
     given = {"learner": learner, "intent": intent}
-    with pytest.raises(RunError, match=r"whose arrays hash to .*a run folder does not hold its dataset"):
+    with pytest.raises(RunError, match=r"whose arrays hash to .*this run folder does not hold its dataset"):
         operant.resume(tmp_path / "run", env=compared(flip=True), **given)
     run = operant.resume(tmp_path / "run", steps=60, env=ANSWERED, **given)
     assert run.card["resumed_exactly"]
@@ -269,3 +271,50 @@ def test_refusals_of_comparisons(change, text):
     given = {"learner": LEARNER, "dataset": DATA, "intent": INTENT, "steps": 3, "key": KEY} | change
     with pytest.raises(OperantError, match=text):
         fit(given.pop("learner"), given.pop("dataset"), given.pop("intent"), **given)
+
+
+class Sees(AbstractLearner):
+    """Keeps what it was given: windows, or what it drew itself; counts from what `prepare` said."""
+
+    window: int = 1
+    draws: bool = False
+    batch: int = 4
+    rollout: ClassVar[int] = 1
+    card: ClassVar[Card] = Card("", "", "imitation", ("dataset",))
+
+    def init(self, spec, *, key):
+        return {"rows": np.zeros(1, np.float32), "x": np.zeros(np.shape(spec.obs.zero()), np.float32)}
+
+    def prepare(self, state, dataset, *, key):
+        return state | {"rows": np.full(3, dataset.size, np.float32)}
+
+    def policy(self, state):
+        return BC(hidden=(4,)).policy(BC(hidden=(4,)).init(SPEC, key=KEY))
+
+    def update(self, state, batch, reward, *, key):
+        wide = (1, 4, self.window) if self.window > 1 else (1, 4)
+        assert batch.reward.shape == wide and ("mask" in batch.extras) == (self.window > 1)
+        return state | {"x": batch.obs.reshape(-1, 4)[-1]}, {
+            "loss/x": batch.obs.mean(),
+            "loss/rows": state["rows"].sum(),
+        }
+
+
+class Draws(Sees):
+    """Draws transitions that say their rows."""
+
+    def draw(self, dataset, n, key):
+        return dataset.sample(n, key, rows=True)
+
+    def update(self, state, batch, reward, *, key):
+        assert batch.extras["row"].shape == (1, 4)
+        return super().update(state, batch, reward, key=key)
+
+
+def test_a_learner_says_what_it_is_given(tmp_path):
+    run = fit(Sees(window=3), DATA, INTENT, steps=5, seeds=2, key=KEY, folder=tmp_path)
+    np.testing.assert_array_equal(run.metrics["loss/rows"], 1200.0)  # prepared before the first update, once
+    again = operant.resume(tmp_path, env=DATA, learner=Sees(window=3), steps=8)
+    whole = fit(Sees(window=3), DATA, INTENT, steps=8, seeds=2, key=KEY)
+    np.testing.assert_array_equal(again.metrics["loss/x"], whole.metrics["loss/x"])
+    assert np.isfinite(fit(Draws(), DATA, INTENT, steps=3, key=KEY).metrics["loss/x"]).all()

@@ -58,7 +58,7 @@ class CartPole(AbstractEnv):
         high = (inf, inf, math.pi, inf) if self.fixed_horizon else (2 * X_LIMIT, inf, 2 * ANGLE_LIMIT, inf)
         names = ("position", "velocity", "angle", "angular_velocity")
         obs = Box((4,), tuple(-h for h in high), high, names=names)
-        return EnvSpec(obs, Discrete(2), self.max_steps, name="CartPole-v1")
+        return EnvSpec(obs, Discrete(2), self.max_steps, name="CartPole-v1", fixed_horizon=self.fixed_horizon)
 
     def initial(self, *, key: PRNGKeyArray) -> Float[Array, "4"]:
         return jax.random.uniform(key, (4,), minval=-0.05, maxval=0.05)

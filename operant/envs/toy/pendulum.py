@@ -49,7 +49,7 @@ class Pendulum(AbstractEnv):
         high = (1.0, 1.0, self.max_speed)
         obs = Box((3,), tuple(-h for h in high), high, names=("cos", "sin", "velocity"))
         action = Box((1,), -self.max_torque, self.max_torque, names=("torque",))
-        return EnvSpec(obs, action, self.max_steps, name="Pendulum-v1")
+        return EnvSpec(obs, action, self.max_steps, name="Pendulum-v1", fixed_horizon=True)
 
     def initial(self, *, key: PRNGKeyArray) -> Float[Array, "2"]:
         return jax.random.uniform(key, (2,), minval=-1.0, maxval=1.0) * jnp.array([math.pi, 1.0])

@@ -94,7 +94,8 @@ class PointMaze(AbstractEnv):
         speed = self.max_speed
         low, high = (0.0, 0.0, -speed, -speed, 0.0, 0.0), (width, height, speed, speed, width, height)
         obs = Box((6,), low, tuple(map(float, high)), names=("x", "y", "vx", "vy", "goal_x", "goal_y"))
-        return EnvSpec(obs, Box((2,), -1.0, 1.0, names=("force_x", "force_y")), self.max_steps, name="PointMaze")
+        action = Box((2,), -1.0, 1.0, names=("force_x", "force_y"))
+        return EnvSpec(obs, action, self.max_steps, name="PointMaze", fixed_horizon=self.fixed_horizon)
 
     def centres(self, letter: str) -> np.ndarray:
         """(n, 2) x and y of the cells marked with a letter, or of all free cells where none is."""

@@ -153,3 +153,35 @@ def test_refusals(given, text):
 def test_segments_longer_than_any_episode(data):
     with pytest.raises(SpecError, match="expected 1 ≤ length ≤ 4, the longest episode; got 5"):
         data.segments(2, 5, KEY)
+
+
+def test_windows_end_anywhere_and_never_cross_a_start(data):
+    drawn = data.windows(4000, 3, KEY)
+    rows, mask = np.asarray(drawn.obs[..., 0]).astype(int), np.asarray(drawn.extras["mask"])
+    np.testing.assert_allclose(np.bincount(rows[:, -1], minlength=8) / 4000, 1 / 8, atol=0.02)  # as `sample` draws
+    first = np.array([0, 0, 0, 0, 4, 5, 5, 5])[rows[:, -1]]
+    want = rows[:, -1:] + np.arange(-2, 1)
+    np.testing.assert_array_equal(mask, want >= first[:, None])
+    np.testing.assert_array_equal(rows, np.maximum(want, first[:, None]))
+    np.testing.assert_array_equal(drawn.extras["log_prob"], rows / 2)
+    with pytest.raises(SpecError, match="expected length ≥ 1; got 0"):
+        data.windows(2, 0, KEY)
+
+
+def test_relabelled_goals_lie_ahead_in_the_same_episode(data):
+    drawn = data.relabelled(20_000, KEY)
+    row, goal = (np.asarray(x[:, 0]).astype(int) for x in (drawn.obs, drawn.extras["goal"]))
+    later = goal - 1 - row  # next_obs is the row's number and 1
+    left = np.array([4, 3, 2, 1, 1, 3, 2, 1])[row]
+    assert (later >= 0).all() and (later < left).all()
+    np.testing.assert_allclose(np.bincount(later[row == 0], minlength=4) / (row == 0).sum(), 0.25, atol=0.03)
+    drawn = data.relabelled(20_000, KEY, length=2, stop=0.5)
+    row, goal = np.asarray(drawn.obs[:, -1, 0]).astype(int), np.asarray(drawn.extras["goal"][:, 0]).astype(int)
+    later = (goal - 1 - row)[row == 0]
+    np.testing.assert_allclose(np.bincount(later, minlength=4) / len(later), [0.5, 0.25, 0.125, 0.125], atol=0.03)
+    assert drawn.obs.shape == (20_000, 2, 2) and drawn.extras["mask"].shape == (20_000, 2)
+    with pytest.raises(SpecError, match="expected 0 < stop ≤ 1; got 2"):
+        data.relabelled(2, KEY, stop=2.0)
+    rows = data.sample(50, KEY, rows=True)
+    np.testing.assert_array_equal(rows.extras["row"], rows.obs[:, 0])
+    np.testing.assert_array_equal(rows.obs, data.sample(50, KEY).obs)

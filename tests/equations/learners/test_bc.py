@@ -103,9 +103,35 @@ def test_masked_actions_are_never_cloned():
     assert set(np.asarray(drawn).tolist()) == {0, 2}
 
 
+def test_a_mixture_keeps_two_demonstrators_apart():
+    learner, spec = BC(hidden=(8,), lr=0.02, components=2), EnvSpec(Box((3,)), Box((1,), -1.0, 1.0), 10)
+    action = np.where(np.arange(6) % 2, 0.7, -0.7)[None, :, None].astype(np.float32)
+    obs = np.zeros((1, 6, 3), np.float32)
+    state = learner.init(spec, key=KEY)
+    logits, mean = np.split(forward(state.network, obs[0]), [2], axis=1)
+    each = np.log(scipy.special.softmax(logits, axis=1)) + scipy.stats.norm(mean, 1.0).logpdf(action[0])
+
+    @jax.jit
+    def many(state):
+        return jax.lax.scan(
+            lambda s, _: learner.update(s, batch(action, obs), unread, key=KEY), state, None, length=400
+        )
+
+    state, metrics = many(state)
+    np.testing.assert_allclose(metrics["loss/policy"][0], -scipy.special.logsumexp(each, axis=1).mean(), rtol=1e-5)
+    assert "policy/entropy" not in metrics and metrics["policy/error"].shape == (400,)
+    policy = learner.policy(state)
+    drawn = np.asarray(jax.vmap(lambda k: policy(obs[0, 0], (), key=k)[0])(jax.random.split(KEY, 200)))[:, 0]
+    assert (np.abs(np.abs(drawn) - 0.7) < 0.05).all() and 60 < (drawn > 0).sum() < 140
+    assert abs(abs(float(policy(obs[0, 0], (), key=None)[0][0])) - 0.7) < 0.02
+    assert BC(components=3).init(KEYS, key=KEY).network.components == 1  # a categorical has modes enough
+
+
 def test_refusals():
     with pytest.raises(SpecError, match=r"expected BC.batch ≥ 1; got 0"):
         BC(batch=0)
+    with pytest.raises(SpecError, match=r"expected BC.components ≥ 1; got 0"):
+        BC(components=0)
     with pytest.raises(SpecError, match="expected actions Discrete, or a Box of float32"):
         BC().init(EnvSpec(Box((3,)), Box((2,), 0, 3, "int32"), None), key=KEY)
     assert nn.flat_size(BC(hidden=()).init(KEYS, key=KEY).network) == 3 * 4 + 4

@@ -1,0 +1,35 @@
+"""Writes `benchmarks/demonstrations/*.npz`, which every peer imitates: `python benchmarks/demonstrations.py`."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from operant.data import demos
+from operant.data.dataset import Dataset
+from operant.envs.toy import CartPole
+from operant.loops.audit import FunctionPolicy
+from operant.loops.rollout import evaluate
+
+FOLDER = Path(__file__).parent / "demonstrations"
+
+
+def balance(obs):
+    """Push where the pole falls, and towards the middle: 500 of 500, by hand."""
+    position, velocity, angle, speed = obs
+    return (3.0 * angle + speed + 0.1 * position + 0.3 * velocity > 0.0).astype(jnp.int32)
+
+
+def main() -> None:
+    FOLDER.mkdir(exist_ok=True)
+    env = CartPole(fixed_horizon=True)
+    found = evaluate(FunctionPolicy(env.spec, balance), env, episodes=10, key=jax.random.key(0))
+    path = FOLDER / "cartpole.npz"
+    path.unlink(missing_ok=True)
+    demos.write(Dataset.from_episodes(jax.tree.map(np.asarray, found), env.spec), path)
+    print(path, np.asarray(found.returns))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+"""Rewards for reaching goals that stand in the observation (`operant.data.goals`)."""
+
+from operant.rewards.goals.reached import Reached
+
+__all__ = ["Reached"]
