@@ -25,6 +25,7 @@ from operant import config, teach
 from operant import study as studies
 from operant.audits.termination_bias import TerminationBias
 from operant.core import AbstractAudit, AbstractReward, Finding, Intent, Status, Verdict
+from operant.data import demos
 from operant.data.dataset import Dataset
 from operant.errors import EnvError, OperantError, RunError, SpecError
 from operant.io import card as cards
@@ -237,7 +238,8 @@ def finish(
         "title": study.name if study else folder.name,
         "statement": run.intent.statement,
         "env": run.spec.name or type(run.env).__name__,
-        "intent": _terms(run.intent.reward),
+        "intent": _terms(run.intent.reward)
+        + [{"name": "shown", "weight": None, "description": line} for line in _shown(run)],
         "constraints": _limits(run),
         "truth": _described(run.intent.truth) if run.intent.truth is not None else None,
         "notes": [*notes, *missing],
@@ -293,6 +295,20 @@ def _film(run: training.Run, returns: list[np.ndarray], folder: Path, key: Any) 
         alt = f"Animation of the {name} episode of seed {seed}: return {clip.episode_return:,.4g}."
         described.append({"title": f"{name.capitalize()} episode", "caption": caption, "path": path.name, "alt": alt})
     return described, []
+
+
+def _shown(run: training.Run) -> list[str]:
+    """What the demonstrations themselves were worth, where there are some: what a return is to be held against."""
+    wish = run.intent.reward
+    if not isinstance(wish, Demonstrations):
+        return []
+    found = demos.stats(wish.load(run.env.spec))
+    least, mean, most = (found["return"][name] for name in ("least", "mean", "most"))
+    count = found["episodes"]
+    return [
+        f"{count} episode{'s' if count > 1 else ''}, {found['steps']:,} steps, with a return of "
+        f"{_number(mean)} ({_number(least)} to {_number(most)})."
+    ]
 
 
 def _terms(reward: AbstractReward) -> list[dict[str, Any]]:
@@ -370,6 +386,8 @@ def _table(
     console.print(_return(returns))
     if findings:
         console.print(_findings(findings))
+    for line in _shown(run):
+        console.print(f"shown: {line}", markup=False)
     failed = [f"seed {i}: {status.name}" for i, status in enumerate(run.status) if status != Status.done]
     if failed:
         console.print(f"[yellow]{escape('; '.join(failed))}[/]")

@@ -108,7 +108,7 @@ def _facts(data: ReportData) -> list[tuple[str, str]]:
     if seeds:
         facts.append(("seeds", str(seeds)))
     if len(data.env_steps):
-        facts.append(("steps a seed", charts.steps(float(data.env_steps[-1]))))
+        facts.append(("updates a seed" if "batch" in card else "steps a seed", charts.steps(float(data.env_steps[-1]))))
     if isinstance(card.get("run_seconds"), int | float):
         facts.append(("run time", _seconds(card["run_seconds"])))
     return facts + ([("date", _date(str(date)))] if date else [])
