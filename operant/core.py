@@ -328,6 +328,11 @@ class AbstractReward(eqx.Module):
     def update(self, state: RewardState, batch: Transition, *, key: PRNGKeyArray) -> tuple[RewardState, Metrics]:
         """Learn from a rollout (T, N), once an iteration and before the learner does."""
 
+    def shows(self, state: RewardState) -> Any:
+        """A `Replay` of rows that learners from replay are to see as half of each minibatch; None: none. A reward made
+        of others hands theirs on."""
+        return None
+
 
 class AbstractFixedReward(AbstractReward):
     """A reward with nothing to learn: a final class writes only `__call__`."""

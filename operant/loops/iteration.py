@@ -53,7 +53,7 @@ class Paid:
     @property
     def shown(self) -> Replay | None:
         self.looked = True
-        return self.reward.shows(self.state) if hasattr(self.reward, "shows") else None  # type: ignore[attr-defined]
+        return self.reward.shows(self.state)
 
 
 def learn(

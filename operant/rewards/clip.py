@@ -8,7 +8,7 @@ Reference: Mnih et al. 2015, Human-level control through deep reinforcement lear
 Deviations from the paper: none.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -54,6 +54,9 @@ class Clip(AbstractReward):
     def __call__(self, state: RewardState, batch: Transition) -> Float[Array, "*B"]:
         """Clipped reward of any leading axes *B."""
         return jnp.clip(self.reward(state, batch), self.low, self.high)
+
+    def shows(self, state: RewardState) -> Any:
+        return self.reward.shows(state)
 
     def update(self, state: RewardState, batch: Transition, *, key: PRNGKeyArray) -> tuple[RewardState, Metrics]:
         """Update what is clipped, and log `clip/share`, how often a bound was hit: a large share hides the task."""

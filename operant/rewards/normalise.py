@@ -12,7 +12,7 @@ restarts at termination only and a step early (a terminal reward is carried into
 1 with the weight of 1e-4 samples.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -75,6 +75,9 @@ class Normalise(AbstractReward):
     def __call__(self, state: NormaliseState, batch: Transition) -> Float[Array, "*B"]:
         """Normalised reward of any leading axes *B (standard deviations of the return)."""
         return state.returns.moments.scale(self.reward(state.reward, batch), self.clip, self.epsilon)
+
+    def shows(self, state: NormaliseState) -> Any:
+        return self.reward.shows(state.reward)
 
     def update(self, state: NormaliseState, batch: Transition, *, key: PRNGKeyArray) -> tuple[NormaliseState, Metrics]:
         """Take in a rollout (T, N). Logs `normalise/scale`, what rewards are divided by. Raises DataError by shape."""

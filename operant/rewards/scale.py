@@ -8,7 +8,7 @@ transformations).
 Deviations from the paper: none.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -49,6 +49,9 @@ class Scale(AbstractReward):
         check_setting("Scale.factor", self.factor)
         check_setting("Scale.offset", self.offset)
         return jnp.asarray(self.reward(state, batch)) * self.factor + self.offset
+
+    def shows(self, state: RewardState) -> Any:
+        return self.reward.shows(state)
 
     def update(self, state: RewardState, batch: Transition, *, key: PRNGKeyArray) -> tuple[RewardState, Metrics]:
         return self.reward.update(state, batch, key=key)

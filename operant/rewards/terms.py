@@ -8,7 +8,7 @@ signals).
 Deviations from the paper: none.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -80,6 +80,13 @@ class Terms(AbstractReward):
         """Weighted sum of any leading axes *B. Raises SpecError for an array weight that was not vmapped."""
         parts = [self._weight(name) * self.terms[name](state[name], batch) for name in self._names]
         return sum(parts[1:], start=parts[0])
+
+    def shows(self, state: RewardState) -> Any:
+        """What one of the terms shows. Raises SpecError where several would."""
+        shown = [x for name in self._names if (x := self.terms[name].shows(state[name])) is not None]
+        if len(shown) > 1:
+            raise SpecError(f"expected at most one term that shows demonstrations to the learner; got {len(shown)}.")
+        return shown[0] if shown else None
 
     def update(self, state: RewardState, batch: Transition, *, key: PRNGKeyArray) -> tuple[RewardState, Metrics]:
         """Update every term from the rollout (T, N); metrics are scalars, means a step (reward units)."""

@@ -13,7 +13,7 @@ step size means more the larger a step's cost is; one critic for the priced rewa
 costs; no derivative term.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -97,6 +97,9 @@ class Lagrangian(AbstractReward):
         for i, constraint in enumerate(self.constraints):
             total = total - state.multiplier[i] * constraint.cost(state.costs[i], batch)
         return total / (1.0 + jnp.sum(state.multiplier))
+
+    def shows(self, state: LagrangianState) -> Any:
+        return self.reward.shows(state.reward)
 
     def update(
         self, state: LagrangianState, batch: Transition, *, key: PRNGKeyArray

@@ -7,7 +7,7 @@ agent, paid for each step towards the goal and not charged for steps away, rode 
 Deviations from the paper: theirs paid for a change of angle, this for the successor's own worth.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -55,6 +55,9 @@ class Heuristic(AbstractReward):
     def __call__(self, state: RewardState, batch: Transition) -> Float[Array, "*B"]:
         """Reward with the heuristic of the successor added, of any leading axes *B."""
         return self.reward(state[0], batch) + self._bonus(state, batch)
+
+    def shows(self, state: RewardState) -> Any:
+        return self.reward.shows(state[0])
 
     def update(self, state: RewardState, batch: Transition, *, key: PRNGKeyArray) -> tuple[RewardState, Metrics]:
         """Update both parts. Logs `shaping/heuristic`, the mean of w·h(s') a step."""

@@ -11,7 +11,7 @@ Deviations from the paper: a terminated successor counts as potential zero whate
 one keeps its potential, since the task goes on.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -91,6 +91,9 @@ class PotentialShaping(AbstractReward):
     def __call__(self, state: RewardState, batch: Transition) -> Float[Array, "*B"]:
         """Shaped reward of any leading axes *B."""
         return self.reward(state[0], batch) + self.shaping(state, batch)
+
+    def shows(self, state: RewardState) -> Any:
+        return self.reward.shows(state[0])
 
     def update(self, state: RewardState, batch: Transition, *, key: PRNGKeyArray) -> tuple[RewardState, Metrics]:
         """Update both parts. Logs `shaping/bonus`, the mean of F a step."""

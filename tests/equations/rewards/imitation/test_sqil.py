@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from operant.core import AbstractReward, EnvSpec, Intent, Transition
+from operant.core import AbstractReward, Constraint, EnvSpec, Intent, Transition
 from operant.data.dataset import Dataset
 from operant.data.replay import Replay
 from operant.envs.toy import Pendulum
@@ -15,6 +15,7 @@ from operant.learners.ppo import PPO
 from operant.learners.sac import SAC
 from operant.loops.iteration import Paid
 from operant.loops.train import train
+from operant.rewards import Clip, Heuristic, Lagrangian, Normalise, PotentialShaping, Program, Scale, Task, Terms
 from operant.rewards.imitation._discriminator import held
 from operant.rewards.imitation.sqil import SQIL
 
@@ -83,6 +84,26 @@ def test_the_learner_learns_from_them():
         state, _ = update(state, one(i), reward_state, jax.random.key(i))
     q = lambda obs, a: float(learner.critic.heads(state.networks.critic, jnp.full(3, obs), jnp.full(1, a)).min())
     assert q(-7.0, 1.0) > 1.0 > q(0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        Scale,
+        Clip,
+        Normalise,
+        lambda r: Terms({"a": Task(), "b": r}),
+        lambda r: PotentialShaping(r, Program(lambda cos: cos)),
+        lambda r: Heuristic(r, Task()),
+        lambda r: Lagrangian(r, (Constraint(Task(), 1.0),)),
+    ],
+)
+def test_rewards_made_of_it_hand_on_what_it_shows(wrap):
+    spec = EnvSpec(SPEC.obs, SPEC.action, 200, num_envs=2, fixed_horizon=True)
+    reward = wrap(Shows())
+    found = reward.shows(reward.init(spec, key=KEY))
+    assert isinstance(found, Replay) and int(found.size) > 0
+    assert wrap(Task()).shows(wrap(Task()).init(spec, key=KEY)) is None
 
 
 def test_learners_that_cannot_see_demonstrations_are_refused():
