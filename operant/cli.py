@@ -8,6 +8,7 @@ is printed as one line and ends with exit code 2; Ctrl-C ends with 130 and says 
 """
 
 import dataclasses
+import re
 import sys
 import tomllib
 import typing
@@ -172,7 +173,7 @@ def record(
     from operant import study
     from operant import teach as teaching
 
-    made = study.read_env(env, "ENV")
+    made = study.read_env(_value(env), "ENV")
     return teaching.record(made, env, demos or Path("demos") / _folder_name(env), teaching.Page(host, port))
 
 
@@ -310,7 +311,7 @@ def _parse_train(argv: list[str]) -> Any:
         args=argv,
     )
     learner = config.from_plain(plain_of(given.fields), cls, "--learner")
-    env = study.read_env(given.env, "ENV")
+    env = study.read_env(_value(given.env), "ENV")
     audits = tuple(config.from_plain(a, AbstractAudit, "--audits", any_case=True) for a in given.audits)
     name = given.name or _folder_name(f"{given.env}-{cls.__name__}")
     counts = {key: config.read(_value(getattr(given, key)), int, f"--{key}") for key in _COUNTS}
@@ -384,7 +385,7 @@ def _parse_teach(argv: list[str]) -> Any:
     people = isinstance(made["teacher"], Person)
     asked = study.Study(
         name=given.name or _folder_name(f"teach-{given.env}"),
-        env=study.read_env(given.env, "ENV"),
+        env=study.read_env(_value(given.env), "ENV"),
         intent=Intent(made["reward"], statement=given.statement, truth=None if people else Task()),
         learner=made["learner"],
         teacher=made["teacher"],
@@ -440,7 +441,7 @@ def _parse_coach(argv: list[str]) -> Any:
     plain = {"rollout": listen} | plain_of(given.fields)
     asked = coaching.Coaching(
         name=given.name or _folder_name(f"coach-{given.env}"),
-        env=study.read_env(given.env, "ENV"),
+        env=study.read_env(_value(given.env), "ENV"),
         learner=config.from_plain(plain, cls, "--learner"),
         statement=given.statement,
         **counts,
@@ -513,7 +514,7 @@ def _parse_imitate(argv: list[str]) -> Any:
     shown = Demonstrations(given.demos, made["method"] if pays else None, episodes) if given.demos else Task()
     return study.Study(
         name=given.name or _folder_name(f"{given.env}-{method.__name__}"),
-        env=study.read_env(given.env, "ENV"),
+        env=study.read_env(_value(given.env), "ENV"),
         intent=Intent(shown, statement=given.statement, truth=Task() if given.demos else None),
         learner=learner,
         audits=audits,
@@ -540,7 +541,11 @@ _IMITATE = [
 
 
 def _folder_name(text: str) -> str:
-    return text.lower().replace("/", "-").replace(":", "-")
+    """
+    >>> _folder_name("ALE/Pong-v5-PPO"), _folder_name('{ type = "CartPole", max_steps = 9 }-GAIL')
+    ('ale-pong-v5-ppo', 'type-cartpole-max_steps-9-gail')
+    """
+    return re.sub(r"-+", "-", re.sub(r"[^\w.-]", "-", text.lower())).strip("-")
 
 
 def _chosen(argv: list[str], flag: str = "--learner", usual: str = "ppo") -> str:

@@ -85,6 +85,12 @@ def test_what_is_refused_leaves_nothing_behind(words, said, capsys):
     assert sorted(Path("runs").glob("*")) == before
 
 
+def test_an_environment_may_be_a_table_of_its_fields(capsys):
+    words = ["imitate", '{ type = "Pendulum", max_steps = 10 }', "--demos", "demos/held.operant", *SMALL]
+    assert cli.main(words) == 0
+    assert study.load("runs/type-pendulum-max_steps-10-bc").env.max_steps == 10
+
+
 def test_a_cloning_learner_asks_for_demonstrations(tmp_path, capsys):
     path = tmp_path / "s.toml"
     path.write_text('environment = "Pendulum"\nsteps = 10\nlearner = "BC"\n')
