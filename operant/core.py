@@ -276,18 +276,18 @@ class AbstractPolicy(eqx.Module):
     @abc.abstractmethod
     def init_carry(self) -> Carry: ...
 
+    @property
+    def remembers(self) -> bool:
+        """Whether a greedy action depends on more than this observation; noise in the carry does not count."""
+        return bool(jax.tree.leaves(self.init_carry()))
+
     @abc.abstractmethod
     def __call__(self, obs: Obs, carry: Carry, *, key: PRNGKeyArray | None) -> tuple[Action, dict[str, Any], Carry]: ...
 
     def predict(
-        self,
-        obs: Any,
-        state: Carry | None = None,
-        episode_start: Any = None,
-        deterministic: bool = True,
-        *,
+        self, obs: Any, state: Carry | None = None, episode_start: Any = None, deterministic: bool = True, *,
         key: PRNGKeyArray | None = None,
-    ) -> tuple[np.ndarray, Carry]:
+    ) -> tuple[np.ndarray, Carry]:  # fmt: skip
         """Stable-Baselines3's habit: NumPy observation, one or a batch, to `(action, state)`.
 
         Raises:

@@ -123,6 +123,10 @@ class Attacked(AbstractPolicy):
     def init_carry(self) -> Carry:
         return self.policy.init_carry()
 
+    @property
+    def remembers(self) -> bool:
+        return self.policy.remembers
+
     def __call__(self, obs: Obs, carry: Carry, *, key: PRNGKeyArray | None) -> tuple[Action, dict[str, Any], Carry]:
         if key is None:
             raise SpecError(

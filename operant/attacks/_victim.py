@@ -85,8 +85,7 @@ def distribution(policy: AbstractPolicy, obs: Obs, carry: Carry) -> AbstractDist
     """
     space = policy.spec.action
     if isinstance(policy, ActorCriticPolicy):  # it may have memory
-        features, _ = policy.networks.features(_normalised(policy, obs), carry)
-        return policy.networks.distribution(features, obs)
+        return policy.distribution(obs, carry)
     if isinstance(policy, OffPolicyPolicy):
         seen, params = _normalised(policy, obs), policy.params
         if isinstance(params, SoftCategoricalParams):
@@ -112,7 +111,7 @@ def distribution(policy: AbstractPolicy, obs: Obs, carry: Carry) -> AbstractDist
     )
 
 
-def _normalised(policy: ActorCriticPolicy | OffPolicyPolicy, obs: Obs) -> Obs:
+def _normalised(policy: OffPolicyPolicy, obs: Obs) -> Obs:
     return obs if policy.normaliser is None else policy.normaliser(obs)
 
 

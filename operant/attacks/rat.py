@@ -128,7 +128,7 @@ class RAT(AbstractAttack):
         Raises:
             SpecError: policies with memory; a victim without a gradient (see `distribution`).
         """
-        if jax.tree.leaves(victim.init_carry()) and not _forgets(victim):
+        if victim.remembers:
             raise SpecError("expected a victim without memory, for states are learned from in any order.")
         numbers, keys = Numbers(victim.spec.obs), random.children(key, 2 * self.rounds + 1)
         rng = nn.generator(keys[-1])
@@ -251,13 +251,6 @@ class _HandOver(AbstractPolicy):
         a, _, first = self.victim(obs, first, key=keys[0])
         b, _, second = self.intention(obs, second, key=keys[1])
         return jnp.where(t < share * self.limit, a, b), {}, (first, second, t + 1, share)
-
-
-def _forgets(policy: AbstractPolicy) -> bool:
-    """Whether its carry is exploration noise only, which greedy actions do not read."""
-    from operant.learners.off_policy import OffPolicyPolicy
-
-    return isinstance(policy, OffPolicyPolicy)
 
 
 def _unit(dist: Any) -> Float[Array, " d"]:

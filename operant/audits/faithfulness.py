@@ -63,7 +63,7 @@ class Faithfulness(AbstractAudit):
 
     def __call__(self, subject: Subject, *, key: PRNGKeyArray) -> Finding:
         rng = m.generator(key)
-        if any(jax.tree.leaves(p.init_carry()) for p in subject.policies):
+        if any(p.remembers for p in subject.policies):
             why = "the policy remembers: what it does is no function of one observation."
             return m.finding(self, Verdict.unknown, why)
         both = list(zip(subject.policies, subject.episodes, strict=False))

@@ -72,7 +72,7 @@ class Generalisation(AbstractAudit):
         train, test = d.steps_of(subject.dataset), d.steps_of(subject.held_out, "held_out")
         d.same_spaces(subject.dataset, subject.held_out)
         unknown = lambda why: m.finding(self, Verdict.unknown, why, n=test.episodes, limit=self.limit)
-        if any(jax.tree.leaves(policy.init_carry()) for policy in subject.policies):
+        if any(policy.remembers for policy in subject.policies):
             return unknown(
                 "the policy has a memory, which must be shown whole episodes in order; this asks about steps."
             )

@@ -9,14 +9,16 @@ SOLVED = {"CartPole-v1": 475.0, "Acrobot-v1": -100.0, "Pendulum-v1": -200.0, "Mo
 """Mean return that counts as solved: Gymnasium's registered thresholds; for Pendulum, which has none, −200."""
 
 
-def solve(learner: AbstractLearner, env: str, steps: int) -> tuple[Claim, Claim]:
-    """The claim on both paths."""
+def solve(learner: AbstractLearner, env: str, steps: int, how: str = "") -> tuple[Claim, Claim]:
+    """The claim on both paths; `how`: one word for what is not a default, which its name and statement then say."""
 
     def one(path: str, id: str, seeds: int) -> Claim:
         return Claim(
-            name=f"{env}-{path}",
+            name="-".join(filter(None, (env, how, path))),
             tier="full",
-            statement=f"The shipped defaults solve {env}.",
+            statement=f"{how.capitalize()} noise solves {env}, all else as shipped."
+            if how
+            else f"The shipped defaults solve {env}.",
             source="Operant's own promise; thresholds as registered in Gymnasium, −200 for Pendulum",
             baseline=f"the mean return {SOLVED[env]:g} that counts as solved",
             problem=f"{env}, {'written in JAX' if path == 'jax' else 'Gymnasium on the host'}, 16 environments",

@@ -60,4 +60,5 @@ CLAIMS = (
     *solve(PPO(), "Acrobot-v1", 200_000),
     *solve(PPO(), "Pendulum-v1", 300_000),
     *solve(PPO(), "MountainCarContinuous-v0", 300_000),
+    *solve(PPO(noise_colour="pink"), "MountainCarContinuous-v0", 300_000, how="pink"),
 )

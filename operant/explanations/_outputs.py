@@ -100,10 +100,7 @@ def _log_prob(policy: AbstractPolicy, actions: Discrete, chosen: int, space: Box
     if isinstance(policy, ActorCriticPolicy):
 
         def actor(v: Array) -> Array:
-            raw = shaped(v)
-            seen = raw if policy.normaliser is None else policy.normaliser(raw)
-            features, _ = policy.networks.features(seen, carry)
-            return policy.networks.distribution(features, raw).log_prob(jnp.asarray(chosen))
+            return policy.distribution(shaped(v), carry).log_prob(jnp.asarray(chosen))
 
         return actor
     return None

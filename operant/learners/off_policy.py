@@ -255,7 +255,12 @@ class OffPolicyPolicy(AbstractPolicy):
     """Whether actions are still uniformly random."""
     steps: Int[Array, ""]
 
+    @property
+    def remembers(self) -> bool:
+        return False
+
     def init_carry(self) -> Carry:
+        """Where exploration noise stands."""
         return self.actor.init_carry(self.spec)
 
     def __call__(self, obs: Obs, carry: Carry, *, key: PRNGKeyArray | None) -> tuple[Action, dict[str, Any], Carry]:

@@ -14,6 +14,8 @@ Deviations from the paper:
    code treats truncation as termination.
 3. Observation statistics are frozen during a rollout and its update, so that ratios start at exactly 1.
 4. The value is not clipped unless `clip_value`: the paper does not, its reference code does.
+5. `noise_colour="pink"` draws continuous actions by noise that is correlated over an episode's steps, each still as
+   likely as π says (Hollenstein et al. 2024, Colored Noise in PPO, 2312.11091): it reaches what only long pushes reach.
 
 >>> from operant.core import EnvSpec
 >>> spec = EnvSpec(Box((3,)), Discrete(2), 100)
@@ -49,6 +51,7 @@ from operant.core import (
 )
 from operant.dists import AbstractDistribution, Categorical, Normal
 from operant.errors import SpecError, check_counts
+from operant.learners import exploration
 from operant.learners.regularisers import AbstractRegulariser
 from operant.math.random import shuffles
 from operant.math.return_scale import ReturnScale
@@ -93,25 +96,43 @@ class ActorCriticPolicy(AbstractPolicy):
     spec: EnvSpec = eqx.field(static=True)
     networks: ActorCritic
     normaliser: nn.Normaliser | None
+    noise_colour: exploration.Colour = eqx.field(static=True, default="white")
 
     def init_carry(self) -> Carry:
+        """What the GRU remembers, () without one; with pink noise, that and where the noise stands."""
         memory = self.networks.memory
-        return () if memory is None else jnp.zeros(memory.hidden.weight.shape[0])
+        remembered = () if memory is None else jnp.zeros(memory.hidden.weight.shape[0])
+        if self.noise_colour == "white":
+            return remembered
+        assert isinstance(self.spec.action, Box)
+        return remembered, exploration.begin(self.noise_colour, self.spec.action.size)
+
+    @property
+    def remembers(self) -> bool:
+        return self.networks.memory is not None
 
     def __call__(self, obs: Obs, carry: Carry, *, key: PRNGKeyArray | None) -> tuple[Any, dict[str, Any], Carry]:
+        remembered, noise = (carry, ()) if self.noise_colour == "white" else carry
         raw = obs
         obs = obs if self.normaliser is None else self.normaliser(obs)
-        features, new_carry = self.networks.features(obs, carry)
+        features, now = self.networks.features(obs, remembered)
         dist = self.networks.distribution(features, raw)
-        choice = dist.mode() if key is None else dist.sample(key)
+        if key is None:
+            choice = dist.mode()
+        elif isinstance(noise, exploration.Wander) and isinstance(dist, Normal):
+            z, noise = exploration.draw(self.noise_colour, noise, key, dist.mean.size)
+            choice = dist.mean + dist.scale * z
+        else:
+            choice = dist.sample(key)
         extras = {"choice": choice, "log_prob": dist.log_prob(choice)}
         if self.networks.memory is not None:
-            extras["carry"] = carry
-        return to_action(self.spec.action, choice), extras, new_carry
+            extras["carry"] = remembered
+        return to_action(self.spec.action, choice), extras, now if self.noise_colour == "white" else (now, noise)
 
-    def distribution(self, obs: Obs) -> AbstractDistribution:
-        """What choices are drawn from in a state, where there is no memory."""
-        features, _ = self.networks.features(obs if self.normaliser is None else self.normaliser(obs), ())
+    def distribution(self, obs: Obs, carry: Carry = ()) -> AbstractDistribution:
+        """What choices are drawn from in a state; with memory, after what `carry` holds."""
+        remembered = carry[0] if isinstance(carry, tuple) and carry else carry
+        features, _ = self.networks.features(obs if self.normaliser is None else self.normaliser(obs), remembered)
         return self.networks.distribution(features, obs)
 
 
@@ -174,6 +195,9 @@ class PPO(AbstractLearner):
     """Whether rewards are divided by the running standard deviation of the discounted return."""
     normalise_advantage: bool = True
     """Whether advantages are standardised in each minibatch."""
+    noise_colour: exploration.Colour = "white"
+    """Of the noise continuous actions are drawn by: "white", drawn afresh at each step, or "pink", correlated over an
+    episode's steps (MountainCarContinuous needs it)."""
     memory: int | None = None
     """Units of a GRU between encoder and heads; None: no memory."""
     sequence: int = 16
@@ -187,6 +211,7 @@ class PPO(AbstractLearner):
 
     def __check_init__(self) -> None:
         check_counts(self, "rollout", "epochs", "minibatches", "sequence")
+        exploration.check(noise_colour=self.noise_colour)
         if self.memory is not None and self.rollout % self.sequence:
             raise SpecError(
                 f"expected PPO.sequence to divide rollout = {self.rollout}; got {self.sequence}. "
@@ -200,6 +225,11 @@ class PPO(AbstractLearner):
             raise SpecError(
                 f"expected PPO.minibatches to divide {what} = {units}; got {self.minibatches}. Change minibatches, "
                 "rollout or num_envs."
+            )
+        if self.noise_colour == "pink" and not isinstance(spec.action, Box):
+            raise SpecError(
+                f"expected continuous actions (Box) for PPO.noise_colour = 'pink'; got {spec.action}. Choose 'white': "
+                "integers are drawn afresh at each step."
             )
         rng = nn.generator(key)
         encoder = nn.encoder(rng, spec.obs)
@@ -223,7 +253,7 @@ class PPO(AbstractLearner):
         )
 
     def policy(self, state: PPOState) -> ActorCriticPolicy:
-        return ActorCriticPolicy(state.networks.spec, state.networks, state.normaliser)
+        return ActorCriticPolicy(state.networks.spec, state.networks, state.normaliser, self.noise_colour)
 
     def update(
         self, state: PPOState, batch: Transition, reward: RewardFn, *, key: PRNGKeyArray

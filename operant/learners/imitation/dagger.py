@@ -162,7 +162,7 @@ def _expert(given: Any, spec: EnvSpec) -> AbstractPolicy:
         given = load_policy(given, spec)
     if callable(given) and not isinstance(given, AbstractPolicy):
         given = FunctionPolicy(spec, given)
-    if not isinstance(given, AbstractPolicy) or jax.tree.leaves(given.init_carry()):
+    if not isinstance(given, AbstractPolicy) or given.remembers:
         raise SpecError(
             f"expected DAgger.expert to be a policy of JAX arrays without memory; got {type(given).__name__}. Give a "
             "run's folder, or 'file.py:function' of one observation, in jax.numpy."

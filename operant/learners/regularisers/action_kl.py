@@ -50,7 +50,7 @@ class ActionKL(AbstractRegulariser):
         from operant.loops.rollout import check_fit
 
         policy = load_policy(self.base, seed=self.seed)
-        if not hasattr(policy, "distribution") or jax.tree.leaves(policy.init_carry()):  # type: ignore[union-attr]
+        if not hasattr(policy, "distribution") or policy.remembers:  # type: ignore[union-attr]
             raise SpecError(
                 f"expected a policy in {self.base} that says how likely an action is in a state (PPO's without memory, "
                 f"BC's); got a {type(policy).__name__}. Clone it first: operant.fit(BC(), …)."

@@ -89,6 +89,29 @@ def test_values_bootstrap_from_the_true_successor():
     np.testing.assert_allclose(following[3, 1], state.networks.value(f), rtol=1e-5)
 
 
+@pytest.mark.parametrize("memory", [None, 5])
+def test_pink_noise_is_correlated_and_as_likely_as_the_policy_says(memory):
+    learner = PPO(**SMALL, memory=memory, sequence=4, noise_colour="pink", normalise_obs=False)
+    spec = EnvSpec(Box((3,), -1.0, 1.0), Box((2,), -2.0, 2.0), 10, 2, "small")
+    policy = learner.policy(learner.init(spec, key=KEY))
+
+    def step(carry, key):
+        before = carry
+        _, extras, carry = policy(jnp.zeros(3), carry, key=key)
+        dist = policy.distribution(jnp.zeros(3), before)
+        return carry, (
+            (extras["choice"] - dist.mean) / dist.scale,
+            extras["log_prob"] - dist.log_prob(extras["choice"]),
+        )
+
+    run = lambda k: jax.lax.scan(step, policy.init_carry(), jax.random.split(k, 32))[1]
+    z, gap = jax.vmap(run)(jax.random.split(KEY, 2000))
+    np.testing.assert_allclose(gap, 0.0, atol=1e-5)
+    np.testing.assert_allclose(z.std(0), 1.0, atol=0.06)
+    assert float((z[:, 0] * z[:, 16]).mean()) > 0.3  # white: 0 ± 0.02
+    assert policy.remembers == (memory is not None)
+
+
 def test_schedule_reaches_zero():
     """With the step size at 0 nothing moves."""
     learner = PPO(**SMALL, lr=Linear(0.0, 1.0, 1e9), normalise_obs=False)
@@ -134,6 +157,11 @@ def test_images_and_dicts():
         ({"minibatches": 3}, "expected PPO.minibatches to divide rollout × environments = 16; got 3"),
         ({"memory": 4, "sequence": 3}, "expected PPO.sequence to divide rollout = 8; got 3"),
         ({"epochs": 0}, "expected PPO.epochs ≥ 1; got 0"),
+        (
+            {"noise_colour": "pink"},
+            r"expected continuous actions \(Box\) for PPO.noise_colour = 'pink'; got Discrete\(n=2\)",
+        ),
+        ({"noise_colour": "blue"}, "expected noise_colour 'white' or 'pink'; got 'blue'"),
     ],
 )
 def test_refusals(fields, text):
