@@ -1,7 +1,8 @@
 """Operant's side of the benchmark: `python benchmarks/peers/operant.py TASK --seed N` prints one JSON line.
 
 Throughput goes through the public `train`. Where the clock has to stop inside a run (the target reached, warm-up over)
-the same engine that `train` drives is driven from here, chunk by chunk.
+the same engine that `train` drives is driven from here, chunk by chunk. A task imports what it needs, as a user's
+script would.
 """
 
 import dataclasses
@@ -15,29 +16,14 @@ import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 import tasks  # noqa: E402  (first: it starts the clock)
-from demonstrations import balance  # noqa: E402
 
 import operant  # noqa: E402
 from operant.core import AbstractEnv, AbstractPolicy, Box, Intent  # noqa: E402
-from operant.data import demos  # noqa: E402
-from operant.envs.toy import CartPole  # noqa: E402
-from operant.learners.bc import BC  # noqa: E402
-from operant.learners.imitation.dagger import DAgger  # noqa: E402
 from operant.learners.ppo import PPO  # noqa: E402
-from operant.learners.sac import SAC  # noqa: E402
-from operant.loops.asking import Asking, Questions, Teaching  # noqa: E402
 from operant.loops.engines import HostEngine, JaxEngine, member  # noqa: E402
-from operant.loops.fit import FitEngine  # noqa: E402
 from operant.loops.rollout import evaluate  # noqa: E402
-from operant.loops.train import train  # noqa: E402
 from operant.math import random  # noqa: E402
-from operant.rewards.imitation.airl import AIRL  # noqa: E402
-from operant.rewards.imitation.demonstrations import Demonstrations  # noqa: E402
-from operant.rewards.imitation.gail import GAIL  # noqa: E402
-from operant.rewards.preferences.bradley_terry import BradleyTerry  # noqa: E402
-from operant.rewards.queries.uniform import Uniform  # noqa: E402
 from operant.rewards.task import Task  # noqa: E402
-from operant.teachers import Oracle  # noqa: E402
 
 INTENT = Intent(Task())
 
@@ -101,7 +87,7 @@ def until_target(driver, states, build: float, env, task: tasks.PPO | tasks.Imit
 
 def throughput(task: tasks.PPO, seed: int) -> dict:
     env = operant.make(task.env)
-    run = train(
+    run = operant.train(
         ppo(task, env.spec.action), env, INTENT, steps=task.budget, num_envs=task.num_envs, seeds=task.seeds,
         key=jax.random.key(seed),
     )  # fmt: skip
@@ -134,6 +120,8 @@ def host(task: tasks.PPO, seed: int) -> dict:
 
 
 def updates(task: tasks.SAC, seed: int) -> dict:
+    from operant.learners.sac import SAC
+
     env = operant.make(task.env)
     learner = SAC(
         rollout=1, gradient_steps=1, batch=task.batch, capacity=task.capacity, learning_starts=task.warm_up,
@@ -156,6 +144,11 @@ def updates(task: tasks.SAC, seed: int) -> dict:
 
 def preferences(task: tasks.Preferences, seed: int) -> dict:
     """Shipped defaults, but for what the task fixes. What `train` drives, driven from here, to stop at the target."""
+    from operant.loops.asking import Asking, Questions, Teaching
+    from operant.rewards.preferences.bradley_terry import BradleyTerry
+    from operant.rewards.queries.uniform import Uniform
+    from operant.teachers import Oracle
+
     env, learner = operant.make(task.ppo.env), PPO(hidden=task.ppo.hidden)
     reward = BradleyTerry(
         members=1, hidden=task.hidden, segment=task.segment, query=Uniform(), capacity=task.comparisons
@@ -187,6 +180,17 @@ def preferences(task: tasks.Preferences, seed: int) -> dict:
 
 def cloned(task: tasks.Imitation, seed: int) -> dict:
     """bc: 64 transitions an update; dagger as shipped; gail and airl remember what the agent did for longer."""
+    from demonstrations import balance
+
+    from operant.data import demos
+    from operant.envs.toy import CartPole
+    from operant.learners.bc import BC
+    from operant.learners.imitation.dagger import DAgger
+    from operant.loops.fit import FitEngine
+    from operant.rewards.imitation.airl import AIRL
+    from operant.rewards.imitation.demonstrations import Demonstrations
+    from operant.rewards.imitation.gail import GAIL
+
     env = CartPole(fixed_horizon=True)
     path = Path(tasks.__file__).parent / task.demonstrations
     if task.method == "bc":
