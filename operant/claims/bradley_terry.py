@@ -23,6 +23,7 @@ from operant.loops.rollout import evaluate
 from operant.loops.train import Run
 from operant.rewards.preferences.bradley_terry import BradleyTerry
 from operant.rewards.queries.uniform import Uniform
+from operant.rewards.scale import Scale
 from operant.rewards.task import Task
 from operant.teachers import Oracle
 
@@ -108,6 +109,14 @@ _CARTPOLE = (
     "within the first 30 % of training; none was clearly better than 40 steps at 3e-3."
 )
 
+_RAW = (
+    "Found on six seeds of another key, both sides, before this ran: what fails in stands-in-CartPole is not the "
+    "reward. Moments that hold fallen, spinning poles hide those that stand: with observations as they are the true "
+    "reward gives 500 in six seeds of six, with moments in four. And an agent that looks for variety until the first "
+    "answer learns to spin: of six seeds taught, 500 in three with variety first, in five (476 the sixth) with no "
+    "reward first; with moments and no reward first, in three."
+)
+
 _FEW = Questions(budget=60, at_once=10)
 _ASKED = BradleyTerry(segment=25)
 
@@ -117,6 +126,25 @@ CLAIMS = (
     _stands_in(
         "full", "CartPole with a fixed horizon", CartPole(fixed_horizon=True), 200_000, 500, 25, 6,
         "stands-in-CartPole", _CARTPOLE,
+    ),
+    Claim(
+        name="stands-in-CartPole-raw",
+        tier="full",
+        statement=_STANDS_IN,
+        source=_WHERE,
+        baseline="the same learner with the environment's own reward",
+        problem="CartPole with a fixed horizon, 16 environments, PPO on observations as they are; 500 comparisons of "
+        "25 steps by an oracle, no reward before the first",
+        figure=Greedy().words,
+        steps=200_000,
+        seeds=6,
+        test=Recovers(floor=RANDOM["CartPole"]),
+        subject=Trained(
+            PPO(normalise_obs=False), CartPole(fixed_horizon=True),
+            reward=BradleyTerry(segment=25, before=Scale(Task(), 0.0)), teaching=Teaching(Oracle(), Questions(500)),
+        ),
+        control=Trained(PPO(normalise_obs=False), CartPole(fixed_horizon=True)),
+        note=_RAW,
     ),
     _stands_in("full", "Hopper-v5", "Hopper-v5", 1_000_000, 1000, 50, 3, "stands-in-Hopper-v5"),
     Claim(
