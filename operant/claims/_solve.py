@@ -9,8 +9,13 @@ SOLVED = {"CartPole-v1": 475.0, "Acrobot-v1": -100.0, "Pendulum-v1": -200.0, "Mo
 """Mean return that counts as solved: Gymnasium's registered thresholds; for Pendulum, which has none, −200."""
 
 
-def solve(learner: AbstractLearner, env: str, steps: int, how: str = "") -> tuple[Claim, Claim]:
-    """The claim on both paths; `how`: one word for what is not a default, which its name and statement then say."""
+def solve(
+    learner: AbstractLearner, env: str, steps: int, how: str = "", host_seeds: int = 4, note: str = ""
+) -> tuple[Claim, Claim]:
+    """The claim on both paths; `how`: one word for what is not a default, which its name and statement then say.
+
+    `note` is of the claim on the host.
+    """
 
     def one(path: str, id: str, seeds: int) -> Claim:
         return Claim(
@@ -28,6 +33,7 @@ def solve(learner: AbstractLearner, env: str, steps: int, how: str = "") -> tupl
             test=Above(SOLVED[env]),
             subject=Trained(learner, id, Greedy(100)),
             control=None,
+            note=note if path == "host" else "",
         )
 
-    return one("jax", env, 4), one("host", f"gym:{env}", 4)
+    return one("jax", env, 4), one("host", f"gym:{env}", host_seeds)

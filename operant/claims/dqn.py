@@ -32,6 +32,13 @@ CLAIMS = (
         subject=Trained(DQN(**_PAPER), "CartPole-v1", Greedy()),
         control=Trained(DQN(**{**_PAPER, "capacity": 16, "target_every": 1}), "CartPole-v1", Greedy()),
     ),
-    *solve(DQN(), "CartPole-v1", 100_000),
+    *solve(
+        DQN(),
+        "CartPole-v1",
+        100_000,
+        host_seeds=16,
+        note="With 4 seeds: 500, 500, 214, 500, an interval that one seed decides. Another key in JAX gave 500 in 15 "
+        "seeds of 16 and 86 in one: now and then it forgets. So 16 seeds here, fixed before they ran.",
+    ),
     *solve(DQN(), "Acrobot-v1", 100_000),
 )

@@ -56,7 +56,14 @@ CLAIMS = (
     CLIPPING,
     _published("Hopper-v5", 2382.86, 271.74),
     _published("HalfCheetah-v5", 1442.64, 46.03),
-    *solve(PPO(), "CartPole-v1", 100_000),
+    *solve(
+        PPO(),
+        "CartPole-v1",
+        100_000,
+        host_seeds=16,
+        note="With 4 seeds: 404, 500, 500, 500, an interval that one seed decides. Another key gave 500 in "
+        "all of 24 seeds in JAX and 16 on the host; so 16 seeds here, fixed before they ran.",
+    ),
     *solve(PPO(), "Acrobot-v1", 200_000),
     *solve(PPO(), "Pendulum-v1", 300_000),
     *solve(PPO(), "MountainCarContinuous-v0", 300_000),
