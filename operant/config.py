@@ -55,7 +55,7 @@ _HOMES = {
     core.AbstractLearner: ("operant.learners",),
     core.AbstractReward: ("operant.rewards", "operant.envs.hacking"),
     core.AbstractEnv: ("operant.envs.toy", "operant.envs.tabular", "operant.envs.hacking"),
-    core.AbstractHostEnv: ("operant.envs.gymnasium", "operant.envs.envpool"),
+    core.AbstractHostEnv: ("operant.envs.gymnasium", "operant.envs.envpool", "operant.envs.metaworld"),
     core.AbstractAudit: ("operant.audits",),
 }
 

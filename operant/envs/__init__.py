@@ -29,6 +29,7 @@ def make(id: str, **fields: Any) -> AbstractEnv | AbstractHostEnv:
     | `"Hopper-v5"`, `"module:Env-v0"` | any other Gymnasium id |
     | `"gym:CartPole-v1"` | Gymnasium's own, also where there is one in JAX |
     | `"envpool:HalfCheetah-v5"` | EnvPool's (extra `operant[envpool]`) |
+    | `"metaworld:door-open-v3"` | a task of Meta-World (extra `operant[metaworld]`) |
 
     `fields` are the environment class's; for Gymnasium and EnvPool, whatever is none of theirs goes to the environment
     itself. The environment is tried at once, so that what is wrong shows here.
@@ -44,12 +45,18 @@ def make(id: str, **fields: Any) -> AbstractEnv | AbstractHostEnv:
         raise SpecError(f"expected an environment's name, such as 'CartPole-v1'; got {id!r}.")
     known = natives()
     if id in known:
-        return _native(id, known[id], fields)
+        return _made(id, known[id], fields)
     path, _, rest = id.partition(":")
     if path == "envpool":
         from operant.envs.envpool import EnvPool
 
         return _host(EnvPool, rest, fields)
+    if path == "metaworld":
+        from operant.envs.metaworld import MetaWorld
+
+        env = _made(id, MetaWorld, {"task": rest, **fields})
+        _ = env.spec  # tries it
+        return env
     import gymnasium
 
     from operant.envs.gymnasium import Gymnasium, suggest
@@ -64,7 +71,7 @@ def make(id: str, **fields: Any) -> AbstractEnv | AbstractHostEnv:
     return _host(Gymnasium, name, fields)
 
 
-def _native(id: str, cls: type[AbstractEnv], fields: dict[str, Any]) -> AbstractEnv:
+def _made(id: str, cls: type, fields: dict[str, Any]) -> Any:
     known = [f.name for f in dataclasses.fields(cls) if f.init]
     for name in fields:
         if name not in known:

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+from operant.envs import make
 from operant.envs.metaworld import NAMES, MetaWorld, demonstrate
 from operant.errors import DataError, SpecError
 
@@ -27,6 +28,17 @@ def test_fields_are_checked_without_the_extra():
 def test_a_missing_extra_is_said_so():
     with pytest.raises(SpecError, match=r"pip install operant\[metaworld\]"):
         _ = MetaWorld(TASK).spec
+    with pytest.raises(SpecError, match=r"pip install operant\[metaworld\]"):
+        make(f"metaworld:{TASK}")
+
+
+@needs
+def test_made_by_name():
+    assert make(f"metaworld:{TASK}", reward="success", max_steps=30) == MetaWorld(TASK, "success", 30)
+    with pytest.raises(SpecError, match=r"unknown Meta-World task 'draw-close-v3'\. Nearest: drawer-close-v3"):
+        make("metaworld:draw-close-v3")
+    with pytest.raises(SpecError, match="has no field 'paid'"):
+        make(f"metaworld:{TASK}", paid="success")
 
 
 @needs
