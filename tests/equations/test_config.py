@@ -51,6 +51,7 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     "Table": lambda: config.find("Table", AbstractReward)(np.array([[0.5, 1.0], [2.0, 3.0]])),
     "PreferenceAsReward": lambda: config.find("PreferenceAsReward", AbstractReward)(Task(), references=(0.5, 1.0)),
     "EnvPool": lambda: config.find("EnvPool", AbstractHostEnv)("CartPole-v1"),
+    "MetaWorld": lambda: config.find("MetaWorld", AbstractHostEnv)("reach-v3"),
 }
 
 
