@@ -66,7 +66,7 @@ def audit(asked: Asked) -> int:
 
     Raises:
         SpecError: nothing to audit, or two things; a policy, reward, dataset or audit that is not there or does not
-            fit; an environment that is not given.
+            fit; an environment that is not given, or given for a run.
     """
     console = study_run.stdout()
     limit = _limit(asked.fail_on)
@@ -116,6 +116,11 @@ def _subject(asked: Asked) -> tuple[Subject, Path | None, tuple[AbstractAudit, .
     folder, own, episodes = None, (), asked.episodes or EPISODES
     if what and path.is_dir() and not asked.policy:
         run, study = study_run.read(path), study_run.study_of(path)
+        if asked.env:
+            raise SpecError(
+                f"--env: expected none for a run, which is audited where it was learned; got {asked.env}. Leave it "
+                f"out, or audit its policy there: `--policy {what} --env '{asked.env}'`."
+            )
         folder, own = path, study.audits if study else ()
         episodes = asked.episodes or (study.eval_episodes if study else EPISODES)
         subject = loop.subject_of(run, name=path.name)
@@ -179,8 +184,10 @@ def _one_each(states: tuple[Any, ...], many: int, source: str) -> tuple[Any, ...
         return states
     if len(states) == 1:
         return states * many
+    counts = "1 seed" if many == 1 else f"1 seed, or {many} as the subject has"
     raise SpecError(
-        f"expected the reward of {source} to have 1 or {many} seeds, as many as the subject; got {len(states)}."
+        f"expected the reward of {source} to have {counts}; got {len(states)}, each of which learned one of its own. "
+        "Give a run of one seed, or audit as many policies."
     )
 
 

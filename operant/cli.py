@@ -65,21 +65,23 @@ def demos(
     action: Annotated[Positional[Literal["record", "import", "export", "stats"]],
                       arg(metavar="record|import|export|stats")],
     source: Annotated[Positional[str], arg(metavar="SOURCE", help="To record: a run's folder, a policy "
-                      "(file.py:function, .onnx), or metaworld:TASK. Else demonstrations: a Minari folder, "
-                      "minari:NAME, a .npz file, or a .operant file.")],
+                      "(file.py:function, .onnx, an SB3 .zip), or metaworld:TASK. Else demonstrations: a Minari "
+                      "folder, minari:NAME, a .npz file, or a .operant file.")],
     out: Annotated[Path | None, arg(help="Where they are written: a folder (Minari's format), NAME.npz or "
                                          "NAME.operant; by default demos/NAME.")] = None,
     env: Annotated[str | None, arg(help="The environment, where the source does not say.")] = None,
     episodes: Annotated[int, arg(help="Episodes to record.")] = 20,
     seed: Annotated[int, arg(help="The number that the episodes' randomness comes from.")] = 0,
     stochastic: Annotated[bool, arg(help="Let the policy act by chance, as in training.")] = False,
+    trust: Annotated[bool, arg(help="Unpickle an SB3 .zip, which runs code that its author chose.")] = False,
 ) -> int:  # fmt: skip
     """Record demonstrations from a policy, bring them in, take them out, or say what is in them."""
     from operant import demonstrating
 
     return demonstrating.run(
-        action, source, out, env=env, episodes=_positive(episodes, "--episodes"), seed=seed, stochastic=stochastic
-    )
+        action, source, out, env=env, episodes=_positive(episodes, "--episodes"), seed=seed, stochastic=stochastic,
+        trust=trust,
+    )  # fmt: skip
 
 
 def evaluate(
@@ -148,7 +150,7 @@ def compare_rewards(
 
 def explain(
     subject: Annotated[Positional[str], arg(metavar="RUN|POLICY", help="A run's folder, or file.py:function.")],
-    env: Annotated[str, arg(help="For a policy: the environment it acts in.")] = "",
+    env: Annotated[str, arg(help="The environment it acts in; of a run, by default its own.")] = "",
     at: Annotated[int, arg(help="The step of a greedy episode that is explained.")] = 0,
     element: Annotated[int, arg(help="Which element of a continuous action.")] = 0,
     method: Annotated[
@@ -380,7 +382,8 @@ def _parse_train(argv: list[str]) -> Any:
     )
     learner = config.from_plain(plain_of(given.fields), cls, "--learner")
     env = study.read_env(given.env, "ENV")
-    audits = tuple(config.from_plain(a, AbstractAudit, "--audits", any_case=True) for a in given.audits)
+    chosen = (study.read_table(a, "--audits") for a in given.audits)
+    audits = tuple(config.from_plain(a, AbstractAudit, "--audits", any_case=True) for a in chosen)
     name = given.name or _folder_name(f"{given.env}-{cls.__name__}")
     counts = {key: config.read(_value(getattr(given, key)), int, f"--{key}") for key in _COUNTS}
     return study.Study(

@@ -143,7 +143,7 @@ def imported(name: str, where: str) -> Any:
         ) from error
     for part in attribute.split("."):
         if not hasattr(value, part):
-            names = [n for n in vars(value) if not n.startswith("_")]
+            names = [n for n in dir(value) if not n.startswith("_")]  # of a package, also what it has yet to import
             raise SpecError(f"{where}: {module_name!r} has no {attribute!r}; {nearest(attribute, names)}")
         value = getattr(value, part)
     return value

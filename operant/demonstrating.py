@@ -31,6 +31,7 @@ def run(
     episodes: int = 20,
     seed: int = 0,
     stochastic: bool = False,
+    trust: bool = False,
 ) -> int:
     """Do what `operant demos` was asked; what is written is listed.
 
@@ -44,7 +45,7 @@ def run(
         _show(demos.read(source, spec))
         return 0
     if action == "record":
-        found = recorded(source, where, episodes=episodes, seed=seed, stochastic=stochastic)
+        found = recorded(source, where, episodes=episodes, seed=seed, stochastic=stochastic, trust=trust)
         target = out or Path("demos") / _name(source)
     else:
         if out is None:
@@ -59,10 +60,12 @@ def run(
     return 0
 
 
-def recorded(source: str, where: Any, *, episodes: int, seed: int, stochastic: bool = False) -> Dataset:
+def recorded(
+    source: str, where: Any, *, episodes: int, seed: int, stochastic: bool = False, trust: bool = False
+) -> Dataset:
     """`episodes` whole episodes of a run's policy (its first seed's), of a policy from a file, or of a scripted expert.
 
-    `where`: the environment it acts in; None: the run's.
+    `where`: the environment it acts in; None: the run's. `trust`: whether a Stable-Baselines3 zip may be unpickled.
 
     Raises: as `run`.
     """
@@ -78,7 +81,7 @@ def recorded(source: str, where: Any, *, episodes: int, seed: int, stochastic: b
         run = study_run.read(folder)
         policy, where = run.policy(0), where or run.env
     else:
-        policy = policies.load_policy(source, where)
+        policy = policies.load_policy(source, where, trust=trust)
     if isinstance(policy, AbstractPolicy):
         found = rollout.evaluate(policy, where, episodes=episodes, key=key, deterministic=not stochastic)
     else:

@@ -54,17 +54,21 @@ def show(asked: Asked) -> int:
     path, key = Path(asked.subject), jax.random.key(asked.seed)
     if path.is_dir():
         run = study_run.read(path)
-        policy, env = run.policy(0), run.env
+        policy, env = run.policy(0), studies.read_env(asked.env, "--env") if asked.env else run.env
+    elif path.suffix.lower() in (".onnx", ".zip"):  # not in JAX, whatever is in them
+        raise _no_jax(asked.subject)
     else:
+        if ".py:" not in asked.subject:
+            raise SpecError(
+                f"expected a run's folder, or a policy as 'file.py:function'; there is no run at {asked.subject}. "
+                f"{study_run.known_runs()}"
+            )
         if not asked.env:
             raise SpecError(f"--env: expected the environment that {asked.subject} acts in; add `--env Pendulum-v1`.")
         env = studies.read_env(asked.env, "--env")
         policy = policies.load_policy(asked.subject, env)
     if not isinstance(policy, AbstractPolicy):
-        raise SpecError(
-            f"expected a policy in JAX, whose nearby actions can be asked for; got {asked.subject}. Give a run's "
-            "folder or file.py:function."
-        )
+        raise _no_jax(asked.subject)
     episodes = jax.tree.map(np.asarray, evaluate(policy, env, episodes=EPISODES, key=key))
     seen = episodes.transitions.obs
     if isinstance(seen, dict):
@@ -80,11 +84,26 @@ def show(asked: Asked) -> int:
         policy, obs, method=METHODS[asked.method](), element=asked.element, baseline=rows.mean(0), scale=scale, key=key
     )
     action = np.asarray(episodes.transitions.action[0, asked.at]).tolist()
+    flat = not np.isfinite(found.faithfulness)
     if asked.json:
         plain = {name: np.asarray(x).tolist() for name, x in dataclasses.asdict(found).items()}
+        plain["faithfulness"] = None if flat else found.faithfulness  # JSON knows no NaN
         print(json.dumps(plain | {"action": action, "step": asked.at, "method": asked.method}, indent=1))
         return 0
     console = study_run.stdout()
     said = f"step {asked.at}, action {action}; {asked.method}: R² {found.faithfulness:.3g} on perturbations of its kind"
     console.print(f"{said}\n{found.table()}", markup=False, soft_wrap=True)
+    if flat:
+        console.print(
+            "! no perturbation changed the answer, so that nothing can be told of it: zeros do not mean that an "
+            "element has nothing to do with the action. A greedy choice has no gradients; try --method lime.",
+            style="yellow", markup=False, soft_wrap=True,
+        )  # fmt: skip
     return 0
+
+
+def _no_jax(subject: str) -> SpecError:
+    return SpecError(
+        f"expected a policy in JAX, whose nearby actions can be asked for; got {subject}. Give a run's folder or "
+        "file.py:function."
+    )

@@ -151,7 +151,10 @@ def cnn(rng: np.random.Generator, shape: tuple[int, int, int], features: int = 5
     kernels, biases = [], []
     for size, stride, out in plan:
         if min(height, width) < size:
-            raise SpecError(f"expected images of at least 15×15 pixels; got {shape}. Flatten them, or use float32.")
+            raise SpecError(
+                f"expected images (height, width, channels) of at least 9×9 pixels; got {shape}. Put channels last, "
+                "flatten them, or use float32."
+            )
         weight = orthogonal(rng, (size * size * channels, out), float(np.sqrt(2)))
         kernels.append(jax.device_put(weight.reshape(size, size, channels, out)))
         biases.append(jax.device_put(np.zeros(out, np.float32)))
@@ -183,6 +186,10 @@ def encoder(rng: np.random.Generator, space: Space) -> Encoder:
     match space:
         case Composite(spaces):
             parts = {name: encoder(rng, s) for name, s in spaces if name != "action_mask"}
+            if not parts:
+                raise SpecError(
+                    f"expected something to see beside an action_mask; got {space}. Add an entry, if only a constant."
+                )
             return Encoder(space, parts, None, sum(part.size for part in parts.values()))
         case Discrete(n):
             return Encoder(space, {}, None, n)
@@ -207,9 +214,18 @@ def action_features(space: Box | Discrete, action: Array) -> Float[Array, " d"]:
     if isinstance(space, Discrete):
         return jax.nn.one_hot(action, space.n)
     if space.bounded:
-        low, high = space.bounds()
-        action = (action - low) * (2.0 / (high - low)) - 1.0
+        action = (action - space.bounds()[0]) * (2.0 / width(space)) - 1.0
     return jnp.ravel(action).astype(jnp.float32)
+
+
+def width(space: Box) -> np.ndarray:
+    """high − low of each element; 1 where a bounded one has no room, for 0/0 is no number.
+
+    >>> width(Box((2,), (0.0, 3.0), (4.0, 3.0))).tolist()
+    [4.0, 1.0]
+    """
+    low, high = space.bounds()
+    return np.where(high > low, high - low, np.ones_like(high))
 
 
 def action_mask(space: Space, obs: Any) -> Array | None:

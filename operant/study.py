@@ -6,7 +6,7 @@
     steps = 150_000                        # environment steps of one seed
     seeds = 5
     num_envs = 16
-    audits = ["Returns", "ProxyGap"]       # names, or tables: { type = "Returns", limit = -200.0 }
+    audits = ["Returns", "ProxyGap"]       # names, or tables: { type = "Returns", at_least = -200.0 }
     truth = "Task"                         # what success is judged by; measured, never learned from
 
     [reward.upright]                       # one table a named term: its weight, and the reward

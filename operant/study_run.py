@@ -37,6 +37,7 @@ from operant.loops import audit as auditing
 from operant.loops import fit as fitting
 from operant.loops import rollout
 from operant.loops import train as training
+from operant.loops.engines import settings
 from operant.rewards.imitation.demonstrations import Demonstrations
 from operant.study import Study
 from operant.teach import Page
@@ -78,9 +79,9 @@ def run(study: Study, *, runs: str | Path = "runs", page: Page = Page()) -> int:
     try:
         with _attended(study, folder, page, console) as live:
             return _go(study, folder, console, lambda recorder: _train(study, folder, Several(recorder, live)))
-    except OperantError:
+    except (OperantError, Stopped):
         if not (folder / training.FILE).exists():
-            _remove(folder)  # refused before it began: leave no empty run behind
+            _remove(folder)  # refused or stopped before it began: leave no empty run behind
         raise
 
 
@@ -179,13 +180,13 @@ def _go(study: Study | None, folder: Path, console: rich.console.Console, train:
 
 
 def new_folder(runs: Path, name: str) -> Path:
-    """`runs/name`, or the first free of `runs/name-2`, `-3`, … where finished runs are.
+    """`runs/name`, or the first free of `runs/name-2`, `-3`, … where finished runs, or anything else, are.
 
     Raises:
         RunError: the last of them is unfinished: it can be resumed.
     """
     folder, n = runs / name, 1
-    while folder.exists() and any(folder.iterdir()):
+    while folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         if (folder / training.FILE).exists() and not _has_ended(folder):
             raise RunError(
                 f"expected no unfinished run of this name; {folder} was stopped on its way. Go on with it by "
@@ -203,8 +204,8 @@ def _has_ended(folder: Path) -> bool:
 
 
 def _remove(folder: Path) -> None:
-    """Delete what `copy_into` wrote, and the folder if nothing else is in it."""
-    for path in [*folder.glob("*.py"), folder / "study.toml", folder / ".lock"]:
+    """Delete what `copy_into` and `_fit` wrote, and the folder if nothing else is in it."""
+    for path in [*folder.glob("*.py"), folder / "study.toml", folder / training.DATASET, folder / ".lock"]:
         path.unlink(missing_ok=True)
     if folder.exists() and not any(folder.iterdir()):
         folder.rmdir()
@@ -232,7 +233,7 @@ def finish(
     write_json(folder / "findings.json", [reports.finding_to_dict(f) for f in findings])
     with console.status("filming"):
         clips, missing = _film(run, returns, folder, clip_key)
-    shown = _shown(run)
+    shown, mixed = _shown(run), _mixed(run)
     card = cards.read(folder) | {
         "title": study.name if study else folder.name,
         "statement": run.intent.statement,
@@ -241,11 +242,13 @@ def finish(
         + [{"name": "shown", "weight": None, "description": line} for line in shown],
         "constraints": _limits(run),
         "truth": _described(run.intent.truth) if run.intent.truth is not None else None,
-        "notes": [*notes, *missing],
+        "notes": [*notes, *mixed, *missing],
         "clips": clips,
     }
     cards.write(folder, {name: value for name, value in card.items() if value is not None})
     page = reports.write(folder)
+    for note in mixed:
+        console.print(note, style="yellow", markup=False)
     _table(console, folder.name, run, returns, findings, shown, page)
 
 
@@ -307,6 +310,18 @@ def _shown(run: training.Run) -> list[str]:
     return [
         f"{count} episode{'s' if count > 1 else ''}, {found['steps']:,} steps, with a return of "
         f"{_number(mean)} ({_number(least)} to {_number(most)})."
+    ]
+
+
+def _mixed(run: training.Run) -> list[str]:
+    """Where a field is an array, the trainings differ by more than chance: say so, for all that counts seeds."""
+    if (k := settings(run.learner)) == 1:
+        return []
+    n = len(run.status) // k
+    return [
+        f"{k} settings × {n} seed{'s' if n > 1 else ''}, the first setting's first. All {k * n} are counted as seeds "
+        "here, in the report and by the audits, so that what is said of seeds is due to the settings too. Train one "
+        "setting at a time to tell what chance does."
     ]
 
 

@@ -123,9 +123,11 @@ def labels(action: str, run: Path, folder: Path, url: str) -> int:
             f"expected {run / LABELS}, where people's answers are kept; it is not there. Give a run that people "
             "taught, or the store: --labels URL."
         )
+    if action != "import" and url and "://" not in url and not Path(url).exists():  # opening it would make an empty one
+        raise SpecError(f"--labels: expected a store of answers at {url}; there is no such file. Check the path.")
     with Store(url or run / LABELS) as store:
         if action == "export":
-            print(labels_file.export(store, folder))
+            print(*labels_file.export(store, folder), sep="\n")
         elif action == "import":
             print(labels_file.import_(store, folder))
         else:

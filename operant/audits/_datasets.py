@@ -76,16 +76,20 @@ def same_spaces(a: Dataset, b: Dataset) -> None:
             )
 
 
-def random_returns(subject: Subject, key: PRNGKeyArray) -> np.ndarray | None:
-    """(n,) returns of a uniformly random policy: the control's, or of 32 episodes run here; None without either."""
-    if subject.control is None and subject.env is None:
-        return None
+def random_episodes(subject: Subject, key: PRNGKeyArray) -> Any:
+    """A uniformly random policy's `Episodes`: the control, or 32 run here; None without either."""
+    if subject.control is not None or subject.env is None:
+        return subject.control
     from operant.loops.rollout import evaluate  # the loops import the audits
 
-    control = subject.control
-    if control is None:
-        policy = RandomPolicy(subject.env.spec)  # type: ignore[union-attr]
-        control = evaluate(policy, subject.env, episodes=RANDOM_EPISODES, key=key, deterministic=False)  # type: ignore[arg-type]
+    policy = RandomPolicy(subject.env.spec)
+    return evaluate(policy, subject.env, episodes=RANDOM_EPISODES, key=key, deterministic=False)
+
+
+def random_returns(subject: Subject, key: PRNGKeyArray) -> np.ndarray | None:
+    """(n,) returns of a uniformly random policy, as `random_episodes` finds them; None where it finds none."""
+    if (control := random_episodes(subject, key)) is None:
+        return None
     returns = np.asarray(control.returns, np.float64)
     if not np.isfinite(returns).all():
         raise DataError(

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -76,10 +77,10 @@ def scale_words(returns: Sequence[np.ndarray]) -> str:
 
 
 def finite(values: Sequence[np.ndarray], what: str) -> list[np.ndarray]:
-    """`values`, (n,) a seed, or a DataError that names the first seed with a number that is not finite."""
+    """`values`, (n, …) a seed, or a DataError that names the first seed with a number that is not finite."""
     values = [np.asarray(x, np.float64) for x in values]
     for i, x in enumerate(values):
-        if bad := int(np.sum(~np.isfinite(x))):
+        if bad := int(np.sum(~np.isfinite(x).reshape(len(x), -1).all(axis=1))):
             raise DataError(
                 f"expected finite {what}; seed {i} has NaN or infinity in {bad} of {len(x)} episodes, so nothing can "
                 "be said of it. Find where the reward or the observation stops being finite."
@@ -127,6 +128,13 @@ def fresh(reward: AbstractReward, spec: EnvSpec, what: str) -> Any:
             f"the Run, or give Subject({'reward' if 'stated' in what else 'truth'}_states=…)."
         )
     return state
+
+
+def truth_is_stated(subject: Subject) -> bool:
+    """Whether stated and true reward are one and the same: of what learns, what was learned too."""
+    intent: Any = subject.intent
+    learned = (jax.tree.leaves(states) for states in (subject.reward_states, subject.truth_states))
+    return bool(eqx.tree_equal(intent.reward, intent.truth)) and bool(eqx.tree_equal(*learned))
 
 
 def rewards(subject: Subject, reward: AbstractReward, states: Sequence[Any], what: str) -> Rewards:

@@ -29,6 +29,7 @@ import optax
 from jaxtyping import Array, PRNGKeyArray
 
 from operant import nn
+from operant.audits import _datasets as d
 from operant.audits import _measures as m
 from operant.core import AbstractAudit, AbstractPolicy, Card, Finding, Subject, Verdict
 from operant.errors import DataError, check_counts
@@ -69,8 +70,9 @@ class Mislabelled(AbstractAudit):
 
     def __call__(self, subject: Subject, *, key: PRNGKeyArray) -> Finding:
         rng = m.generator(key)
-        episode = np.asarray(subject.held_out.episode)
-        count = int(episode[-1]) + 1
+        d.steps_of(subject.dataset)  # says what is no dataset
+        test = d.steps_of(subject.held_out, "held_out")
+        episode, count = test.episode, test.episodes
         if count < 4:
             raise DataError(
                 f"expected at least 4 held-out episodes, half to choose by and half to judge by; got {count}. "

@@ -24,7 +24,6 @@ decide.
 import math
 from typing import Any, ClassVar
 
-import equinox as eqx
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
@@ -69,7 +68,7 @@ class Overoptimisation(AbstractAudit):
     def __call__(self, subject: Subject, *, key: PRNGKeyArray) -> Finding:
         rng, intent = m.generator(key), subject.intent
         assert intent is not None and intent.truth is not None
-        if bool(eqx.tree_equal(intent.reward, intent.truth)):
+        if m.truth_is_stated(subject):
             return m.finding(self, Verdict.holds, "stated and true reward are the same.", limit=self.drop)
         arrays: dict[str, Any] = {}
         trained = self._training(subject, rng, arrays)

@@ -29,7 +29,6 @@ priced into `episode/stated` at prices that change, so with constraints training
 import math
 from typing import Any, ClassVar
 
-import equinox as eqx
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
@@ -80,7 +79,7 @@ class ProxyGap(AbstractAudit):
         tell = lambda verdict, why, found, limit: m.finding(
             self, verdict, f"{said}: {why}", found, n=len(x), limit=limit, arrays=arrays
         )
-        if bool(eqx.tree_equal(intent.reward, intent.truth)):
+        if m.truth_is_stated(subject):
             return tell(Verdict.holds, "stated and true reward are the same.", None, None)
         evaluated = pearson(x, y, level=self.level, n=self.resamples, rng=rng)
         worse = None

@@ -22,7 +22,7 @@ that luck of the start counts as signal; the scale is what there is to gain, whe
 
 import dataclasses
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
@@ -74,9 +74,14 @@ class RewardVariance(AbstractAudit):
         best = max(start.max(), *(r.max() for r in reached))
         gap = best - start.mean()
         if gap <= 1e-12 * (1.0 + abs(best)):
+            same = _same_everywhere(stated, (*subject.episodes, begun.control))
             why = (
-                f"{len(start)} episodes of {who} all have the best stated return that was seen ({best:.4g}): nothing "
-                "is known of what there is to gain. Audit a policy that reaches more."
+                f"the stated reward is {same:.4g} in every step that was seen, of {who} and of the subject: nothing is "
+                "learned from it there. That is as it is to be where a policy is cloned from demonstrations; elsewhere "
+                "state a reward that tells steps apart, or audit a policy that reaches more."
+                if same is not None
+                else f"{len(start)} episodes of {who} all have the best stated return that was seen ({best:.4g}): "
+                "nothing is known of what there is to gain. Audit a policy that reaches more."
             )
             return m.finding(self, Verdict.unknown, why, n=len(start), limit=self.least, arrays=arrays)
         rows = rng.integers(len(start), size=(self.resamples, len(start)))
@@ -107,6 +112,14 @@ class RewardVariance(AbstractAudit):
         true = m.rewards(begun, subject.intent.truth, subject.truth_states, "the true reward")
         share = accuracy(start, true.control_returns("true returns"))
         return "" if math.isnan(share) else f"; it orders {share:.0%} of pairs as the true one does"
+
+
+def _same_everywhere(stated: m.Rewards, episodes: tuple[Any, ...]) -> float | None:
+    """The reward that every step of subject and start was paid; None where they were not paid alike."""
+    masks = [np.asarray(e.mask) for e in episodes]
+    paid = [r[mask] for r, mask in zip(stated.subject, masks[:-1], strict=True)]
+    every = np.concatenate([*paid, *(r[masks[-1]] for r in stated.control)])
+    return float(every[0]) if np.ptp(every) == 0.0 else None
 
 
 def accuracy(stated: Float[np.ndarray, " N"], true: Float[np.ndarray, " N"]) -> float:

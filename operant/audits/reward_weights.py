@@ -22,7 +22,7 @@ Deviations from the paper: the loss over a grid of factors, not the set itself; 
 (0.5, 0.8, 1.25, 2.0)
 """
 
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, PRNGKeyArray
@@ -70,7 +70,9 @@ class RewardWeights(AbstractAudit):
             )
             return m.finding(self, Verdict.unknown, why)
         reward, mdp = intent.reward, model_of(env, self.discount)  # type: ignore[arg-type]
-        states = subject.reward_states[0] if subject.reward_states else reward.init(env.spec, key=key)  # type: ignore[union-attr]
+        states: Any = subject.reward_states[0] if subject.reward_states else None
+        if states is None:
+            states = m.fresh(reward, env.spec, "the stated reward")  # type: ignore[union-attr]
         names = sorted(reward.terms)
         tables = [reward_table(reward.terms[n], env, states[n]) for n in names]  # type: ignore[arg-type]
         each = np.stack([(mdp.P * t).sum(-1) for t in tables])  # (terms, S, A)

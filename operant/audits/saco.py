@@ -81,14 +81,14 @@ class SACo(AbstractAudit):
             of = f"{known:,} of the reference" if self.reference is not None else f"all {known:,} there are"
             share = self._spread(unique / known, found, steps, float(known), rng)
             return tell(*self._judge(share, of), share)
-        if subject.control is None:
+        if (control := d.random_episodes(subject, key)) is None:
             why = (
                 "no reference to measure them by. Give SACo(reference=…), the different pairs of a learner's own "
                 "steps, or an environment, where a random policy's are counted."
             )
             return tell(Verdict.unknown, why)
-        mask = np.asarray(subject.control.mask)
-        seen, done = subject.control.transitions.obs, subject.control.transitions.action
+        mask = np.asarray(control.mask)
+        seen, done = control.transitions.obs, control.transitions.action
         obs, action = jax.tree.map(lambda x: np.asarray(x)[mask], (seen, done))
         ours, theirs = pairs(subject.dataset.spec, (steps.data.obs, obs), (steps.data.action, action), self.bins)
         n = min(len(ours), len(theirs))

@@ -115,11 +115,17 @@ class Saturation(AbstractAudit):
         for name, box in boxes(space).items():
             low, high = (b.ravel().astype(float) for b in box.bounds())
             near = 1e-6 * np.where(np.isfinite(high - low), high - low, 1.0)
-            at = [(x <= low + near) | (x >= high - near) for x in flat(subject, name)]
+            lows, highs = (
+                [x <= low + near for x in flat(subject, name)],
+                [x >= high - near for x in flat(subject, name)],
+            )
+            at = [a | b for a, b in zip(lows, highs, strict=True)]
             share = shares(at, subject)
-            bounded = np.isfinite(low) | np.isfinite(high)
-            if bounded.any() and not np.all(share == 1.0):  # always at a bound: a code, not a measurement
-                i = int(np.where(bounded, share, -1.0).argmax())
+            # Always at one bound or the other, and at both of them: a flag among measurements, not one of these.
+            flag = (share == 1.0) & (shares(lows, subject) > 0.0) & (shares(highs, subject) > 0.0)
+            measured = (np.isfinite(low) | np.isfinite(high)) & ~flag
+            if measured.any() and not np.all(share == 1.0):  # all of them always at a bound: a code
+                i = int(np.where(measured, share, -1.0).argmax())
                 what = f"observation {label(name, box, i)} at a bound"
                 found.append((share[i], Measure(what, self.observation_limit, per_episode(at, subject, i))))
         return largest(found)
@@ -132,12 +138,15 @@ class Saturation(AbstractAudit):
             return []
         found = []
         for name, box in boxes(space).items():
-            moments = [x.moments[name].moments if name else x.moments for (x,) in normalisers]
-            if not all(isinstance(x, Moments) and x.mean.shape == box.shape for x in moments):
+            # An action mask is never normalised: it has no part.
+            part = lambda x, name=name: getattr(x.moments.get(name), "moments", None) if name else x.moments
+            moments = [part(x) for (x,) in normalisers]
+            known = [x for x in moments if isinstance(x, Moments) and x.mean.shape == box.shape]
+            if len(known) < len(moments):
                 continue
             clipped = []
-            for part, x in zip(moments, flat(subject, name), strict=True):
-                mean, variance = (np.asarray(q, float).ravel() for q in (part.mean, part.variance))
+            for seen, x in zip(known, flat(subject, name), strict=True):
+                mean, variance = (np.asarray(q, float).ravel() for q in (seen.mean, seen.variance))
                 clipped.append(np.abs(x - mean) >= CLIP * np.sqrt(variance + 1e-8))
             share = shares(clipped, subject)
             i = int(share.argmax())

@@ -28,7 +28,7 @@ from jaxtyping import PRNGKeyArray
 from operant.audits import _datasets as d
 from operant.audits import _measures as m
 from operant.core import AbstractAudit, Card, Finding, Subject, Verdict
-from operant.errors import SpecError
+from operant.errors import DataError, SpecError
 from operant.math.stats import Interval
 
 
@@ -104,7 +104,13 @@ class TQ(AbstractAudit):
         if self.best is not None:
             return self.best, "the best policy"
         if subject.baseline is not None and len(subject.baseline):
-            return float(np.mean(subject.baseline)), "the baseline"
+            best = float(np.mean(subject.baseline))
+            if not math.isfinite(best):
+                raise DataError(
+                    f"expected finite returns of the baseline; got a mean of {best}. Leave failed seeds out, "
+                    "or give TQ(best=…)."
+                )
+            return best, "the baseline"
         if (exact := d.best_return(subject.env)) is not None:
             return exact, "the optimal policy"
         return float(returns.max()), "the best episode recorded (no better policy is known)"

@@ -150,7 +150,7 @@ class Dataset(eqx.Module):
         Raises:
             SpecError: length < 1, or stop outside (0, 1].
         """
-        if isinstance(stop, float) and not 0.0 < stop <= 1.0:
+        if isinstance(stop, int | float) and not 0.0 < stop <= 1.0:
             raise SpecError(f"expected 0 < stop ≤ 1; got {stop:g}. Use 1 − γ for goals as far away as rewards count.")
         rows_key, goal_key = jax.random.split(key)
         index = random.integers(rows_key, (n,), self.size)
@@ -304,7 +304,15 @@ def _column(name: str, x: Any, space: Space, rows: int) -> Any:
         raise DataError(
             f"expected {name} in 0 … {space.n - 1}; got {x.min()} … {x.max()}. Renumber it, or fix the spec."
         )
-    return x.astype(dtype)
+    with np.errstate(over="ignore"):
+        kept = x.astype(dtype)
+    beyond = (kept != x) if kept.dtype.kind in "iu" else np.isinf(kept)
+    if beyond.any():
+        raise DataError(
+            f"expected {name} to hold what fits {dtype}; got {x[beyond][0]}, which does not ({beyond.sum()} such "
+            "numbers). Scale it, or fix the spec."
+        )
+    return kept
 
 
 def _extra(name: str, x: Any, rows: int) -> np.ndarray:

@@ -162,7 +162,9 @@ def _npz(path: Path, spec: EnvSpec | None) -> Dataset:
             "next_obs holds the true successors, also where an episode ends."
         )
     if spec is None:
-        spec = EnvSpec(_space(arrays["obs"], "obs"), _action_space(arrays["action"]), None, name=path.stem)
+        spec = EnvSpec(
+            _obs_space(arrays["obs"], arrays["next_obs"]), _action_space(arrays["action"]), None, name=path.stem
+        )
     known = {*ARRAYS, "truncated", "episode"}
     extras = {name: x for name, x in arrays.items() if name not in known}
     given = {name: arrays[name] for name in (*ARRAYS, "truncated", "episode") if name in arrays}
@@ -179,6 +181,12 @@ def _space(x: np.ndarray, name: str) -> Space:
     if x.ndim == 1:
         return Discrete(int(x.max()) + 1)
     return Box(x.shape[1:], int(x.min()), int(x.max()), x.dtype.name)
+
+
+def _obs_space(obs: np.ndarray, next_obs: np.ndarray) -> Space:
+    """Of both: where an episode ended nobody may ever have set out from."""
+    same = obs.shape[1:] == next_obs.shape[1:] and obs.dtype == next_obs.dtype
+    return _space(np.concatenate([obs, next_obs]) if same and obs.ndim else obs, "obs")
 
 
 def _action_space(x: np.ndarray) -> Box | Discrete:

@@ -200,14 +200,15 @@ def read(folder: str | Path, spec: EnvSpec | None = None) -> Dataset:
     elif spec is None:
         spec, convert = _foreign(metadata)
     episodes: list[Transition] = []
+    encoded = metadata.get("jpeg_encoding", True)  # bytes may begin as a JPEG does and be none
     with _opened(_data(folder) / DATA) as file:
         for k in range(int(metadata["total_episodes"])):
             group = file[f"episode_{k}"]
             length = len(group["rewards"])
-            obs = convert("observation_space", _get(group["observations"]))
-            action = convert("action_space", _get(group["actions"]))
+            obs = convert("observation_space", _get(group["observations"], encoded))
+            action = convert("action_space", _get(group["actions"], encoded))
             reward, terminated, truncated = (group[name][()] for _, name in FLAGS)
-            extras = {n: x[()][1:] for n, x in group.get("infos", {}).items() if len(x.shape) and len(x) == length + 1}
+            extras = {n: x[()][1:] for n, x in group.get("infos", {}).items() if _is_extra(x, length + 1)}
             first, second = (jax.tree.map(lambda x, s=s: x[s], obs) for s in (slice(0, -1), slice(1, None)))
             episodes.append(Transition(first, action, reward, terminated, truncated, second, extras))
     if not episodes:
@@ -218,6 +219,11 @@ def read(folder: str | Path, spec: EnvSpec | None = None) -> Dataset:
     joined = jax.tree.map(lambda *x: np.concatenate(x), *episodes)
     origin = ours.get("origin", metadata.get("dataset_id", ""))
     return Dataset(joined, numbers, spec, origin=origin, licence=ours.get("licence", ""))
+
+
+def _is_extra(x: Any, rows: int) -> bool:
+    """Whether an entry of `infos` is numbers, one row a step: other tools keep words and groups there, too."""
+    return bool(getattr(x, "shape", ())) and len(x) == rows and x.dtype.kind in "biuf"
 
 
 def about(folder: str | Path) -> list[dict[str, Any]]:
@@ -389,15 +395,15 @@ def _counted(space: Space, tree: Any) -> Any:
     return tree.astype(np.int64) if isinstance(space, Discrete) else tree
 
 
-def _get(node: Any) -> Any:
+def _get(node: Any, encoded: bool) -> Any:
     """Arrays of a group: dicts, and tuples where Minari numbered the parts."""
     if hasattr(node, "keys"):
         names = list(node.keys())
         if names and all(name.startswith("_index_") for name in names):
-            return tuple(_get(node[f"_index_{k}"]) for k in range(len(names)))
-        return {name: _get(node[name]) for name in names}
+            return tuple(_get(node[f"_index_{k}"], encoded) for k in range(len(names)))
+        return {name: _get(node[name], encoded) for name in names}
     array = node[()]
-    first = array[:1].tobytes()[:2] if array.dtype == np.uint8 and array.ndim == 2 else b""
+    first = array[:1].tobytes()[:2] if encoded and array.dtype == np.uint8 and array.ndim == 2 else b""
     if array.dtype == object or first == b"\xff\xd8":  # JPEG, as Minari keeps images unless told otherwise
         return np.stack([np.asarray(Image.open(io.BytesIO(bytes(one)))) for one in array])
     return array

@@ -44,7 +44,7 @@ def without_actions(dataset: Dataset, keep: int | float, *, key: PRNGKeyArray) -
     Raises:
         SpecError: more episodes than there are, or a share outside [0, 1].
     """
-    many = isinstance(keep, int)
+    many = isinstance(keep, int | np.integer)
     if not 0 <= keep <= (dataset.episodes if many else 1.0):
         raise SpecError(
             f"expected 0 ≤ keep ≤ {dataset.episodes} episodes (int), or a share in [0, 1] (float); got {keep!r}. "
@@ -53,7 +53,8 @@ def without_actions(dataset: Dataset, keep: int | float, *, key: PRNGKeyArray) -
     n = keep if many else int(np.ceil(keep * dataset.episodes - 1e-9))
     chosen = nn.generator(key).permutation(dataset.episodes)[:n]
     episode, data = np.asarray(dataset.episode), jax.tree.map(np.asarray, dataset.data)
-    labelled = np.isin(episode, chosen)
+    # What was a placeholder before stays one.
+    labelled = np.isin(episode, chosen) & np.asarray(data.extras.get(LABELLED, True), bool)
     space = dataset.spec.action
     zero = np.clip(space.zero(), *space.bounds()) if isinstance(space, Box) else space.zero()
     action = np.where(labelled.reshape(-1, *[1] * zero.ndim), data.action, zero[None])
@@ -63,7 +64,8 @@ def without_actions(dataset: Dataset, keep: int | float, *, key: PRNGKeyArray) -
 
 
 def joined(expert: Dataset, prior: Dataset) -> Dataset:
-    """Demonstrations and other data as one dataset; extras that both have are kept, `prior` says which is which.
+    """Demonstrations and other data as one dataset; extras that both have are kept, `prior` says which is which, and
+    `labelled`, where one of them has it, whose actions are real.
 
     Raises:
         DataError: they were recorded in different spaces.
@@ -75,10 +77,13 @@ def joined(expert: Dataset, prior: Dataset) -> Dataset:
                 f"expected both datasets to have {what} in {ours}, as the demonstrations do; the prior has {theirs}. "
                 "Join data of one robot, or bring them to one space first."
             )
-    both = sorted(set(expert.data.extras) & set(prior.data.extras) - {PRIOR})
+    ours, theirs = (set(d.data.extras) - {PRIOR} for d in (expert, prior))
+    # A dataset without `labelled` has every action labelled: dropping the other's would make its placeholders actions.
+    kept = sorted((ours & theirs) | ((ours | theirs) & {LABELLED}))
 
     def marked(data: Dataset, is_prior: bool) -> Transition:
-        extras = {name: data.data.extras[name] for name in both} | {PRIOR: np.full(data.size, is_prior)}
+        known = {LABELLED: np.ones(data.size, bool)} | data.data.extras
+        extras = {name: known[name] for name in kept} | {PRIOR: np.full(data.size, is_prior)}
         return dataclasses.replace(data.data, extras=extras)
 
     steps = jax.tree.map(lambda *x: np.concatenate(x), marked(expert, False), marked(prior, True))

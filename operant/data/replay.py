@@ -71,7 +71,8 @@ class Replay(eqx.Module):
         steps = batch.terminated.shape[0]
         if steps > self.rows:
             raise SpecError(
-                f"expected a rollout of at most {self.rows} rows (capacity/num_envs); got {steps}. Raise `capacity`."
+                f"expected a rollout of at most {self.rows} rows (capacity/num_envs); got {steps}. Raise "
+                "`capacity` (a reward's `memory` or `pool`), or roll out less."
             )
         rows = (self.cursor + jnp.arange(steps)) % self.rows
         kept = Transition(

@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float
 from operant.core import AbstractEnv, AbstractReward, Intent
 from operant.envs.tabular.mdp import TabularMDP
 from operant.envs.tabular.tables import model_of, reward_table
+from operant.errors import SpecError
 from operant.math.dynamic_programming import policy_evaluation
 from operant.rewards.terms import Terms
 
@@ -28,8 +29,15 @@ TIE = 1e-9
 
 
 def table_of(reward: AbstractReward, env: AbstractEnv) -> Float[np.ndarray, "S A S"]:
-    """What a reward pays for each step of an environment with tables. Raises as `reward_table` does."""
-    return reward_table(reward, env, reward.init(env.spec, key=jax.random.key(0)))
+    """What a reward pays for each step of an environment with tables. Raises as `reward_table` does, and SpecError for
+    a reward that learns: before it has, its table is that of nothing."""
+    state = reward.init(env.spec, key=jax.random.key(0))
+    if jax.tree.leaves(state):
+        raise SpecError(
+            f"expected rewards that are fixed, to design by; {type(reward).__name__} learns, so that there is no one "
+            "table of it. Give what it has learned as a Table."
+        )
+    return reward_table(reward, env, state)
 
 
 def process_of(env: AbstractEnv, intent: Intent, discount: float) -> TabularMDP:

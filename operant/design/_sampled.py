@@ -113,6 +113,7 @@ class Climb(NamedTuple):
     x: np.ndarray
     """Of the best outer iterate: weights, then the logit of the discount."""
     value: float
+    """Its primary return, discounted, without the price of looking far ahead."""
     weights: np.ndarray
     returns: np.ndarray
     """Primary return, discounted, of the policy at each outer iterate."""
@@ -138,7 +139,7 @@ def blend(designer: Any, env: AbstractEnv, intent: Intent, start: np.ndarray, ke
         )
     theta, x, adam = jnp.zeros((spec.obs.shape[0] + 1, spec.action.n)), np.array(start), Adam(designer.lr)
     inner: Any = (designer.temperature, designer.inner_decay, designer.inner_lr)
-    best, weights, returns = (-np.inf, x), [], []
+    best, weights, returns = (-np.inf, x, np.nan), [], []
     for step in range(designer.steps + 1):
         for i in range(designer.inner_steps):
             batch = gather(env, intent, theta, designer.episodes, jax.random.fold_in(key, 2 * step * 1000 + i))
@@ -150,7 +151,7 @@ def blend(designer: Any, env: AbstractEnv, intent: Intent, start: np.ndarray, ke
         value = float(upper(theta, fresh, designer.discount))
         weights, returns = [*weights, x[:-1]], [*returns, value]
         if value - designer.price / (1.0 + np.exp(-x[-1])) > best[0]:
-            best = value - designer.price / (1.0 + np.exp(-x[-1])), x
+            best = value - designer.price / (1.0 + np.exp(-x[-1])), x, value
         gradient = implicit(
             theta, jnp.asarray(x, jnp.float32), batch, fresh, designer.discount, *inner, designer.neumann
         )
@@ -158,4 +159,4 @@ def blend(designer: Any, env: AbstractEnv, intent: Intent, start: np.ndarray, ke
         far = 1.0 / (1.0 + np.exp(-x[-1]))
         gradient[-1] = (gradient[-1] - designer.price * far * (1.0 - far)) * designer.learn_discount
         x = x + adam(gradient)
-    return Climb(best[1], best[0], np.array(weights), np.array(returns), np.asarray(theta))
+    return Climb(best[1], best[2], np.array(weights), np.array(returns), np.asarray(theta))

@@ -38,7 +38,7 @@ from operant.core import (
 )
 from operant.design import AbstractDesigner, Design
 from operant.design._cma import CMAES
-from operant.errors import SpecError
+from operant.errors import RunError, SpecError
 from operant.learners.ppo import PPO
 from operant.rewards.task import Task
 from operant.rewards.terms import Terms
@@ -49,7 +49,7 @@ class Evolution(NamedTuple):
 
     weights: Float[np.ndarray, "trials K"]
     scores: Float[np.ndarray, " trials"]
-    """Mean true return of the episodes each was judged by; −∞ where training failed."""
+    """Mean true return of the episodes each was judged by; −∞ where training failed, or where it is not finite."""
     policy: AbstractPolicy
     """Of the best trial."""
     names: list[str]
@@ -112,7 +112,7 @@ class Evolved(AbstractDesigner):
         return Design(Terms(intent.reward.terms, weights), why, record, curves)  # type: ignore[attr-defined]
 
     def search(self, env: AbstractEnv, intent: Intent, *, key: PRNGKeyArray) -> Evolution:
-        """All trials, and the policy of the best."""
+        """All trials, and the policy of the best. Raises RunError where all of them failed."""
         if not isinstance(intent.reward, Terms):
             raise SpecError(
                 f"expected Terms, whose weights can evolve, as the stated reward; got {type(intent.reward).__name__}. "
@@ -132,10 +132,16 @@ class Evolved(AbstractDesigner):
             weights = np.tile(start, (self.population, 1))
             weights[:, free] *= np.exp(x)
             policies, found = self._train(env, intent, names, weights, jax.random.fold_in(key, generation))
+            found = np.where(np.isfinite(found), found, -np.inf)  # NaN would count as the largest
             search.tell(x, found)
             if best is None or found.max() > max(scores):
                 best = policies[int(found.argmax())]
             tried, scores = [*tried, weights], [*scores, *found]
+        if not np.isfinite(scores).any():
+            raise RunError(
+                f"expected one of {self.trials} trainings to end with a finite true return; none did. Train the stated "
+                "weights by themselves, and mend what becomes NaN or infinite there."
+            )
         return Evolution(np.concatenate(tried), np.array(scores), best, names)  # type: ignore[arg-type]
 
     def _train(

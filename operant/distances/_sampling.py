@@ -230,10 +230,14 @@ def nearest_successor(steps: Steps) -> Callable[[Any, Any], np.ndarray]:
 
     tree = KDTree(place(obs, action))
     moved = np.asarray(steps.data.next_obs, np.float64) - obs
+    low, high = -np.inf, np.inf
+    if not np.issubdtype(obs.dtype, np.floating):  # bytes would wrap around, and numbers of states are so many
+        seen = np.concatenate([obs, steps.data.next_obs])
+        low, high = seen.min(), seen.max()
 
     def follow(o: Any, a: Any) -> np.ndarray:
         _, near = tree.query(place(o, a), workers=-1)
-        return (o + moved[near]).astype(obs.dtype)
+        return np.clip(o + moved[near], low, high).astype(obs.dtype)
 
     return follow
 

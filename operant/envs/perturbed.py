@@ -20,6 +20,7 @@ Reference: Dulac-Arnold et al. 2020, An Empirical Investigation of the Challenge
 (2.0, 'Pendulum-v1')
 """
 
+import dataclasses
 import math
 from typing import Any
 
@@ -197,8 +198,10 @@ def numeric_fields(env: AbstractEnv) -> list[str]:
     >>> numeric_fields(Pendulum())[:3]
     ['gravity', 'mass', 'length']
     """
+    floats = {f.name for f in dataclasses.fields(env) if f.type is float}  # given as 10 they are numbers, too
     one = lambda x: isinstance(x, float) or (eqx.is_inexact_array_like(x) and jnp.ndim(x) == 0)
-    return [name for name, x in vars(env).items() if not isinstance(x, bool | int) and one(x)]
+    number = lambda name, x: name in floats if isinstance(x, int) else one(x)
+    return [name for name, x in vars(env).items() if number(name, x)]
 
 
 # --- the same, outside JAX ------------------------------------------------------------------------------------------

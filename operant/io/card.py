@@ -11,6 +11,7 @@ import jax
 
 import operant
 from operant.core import AbstractEnv, AbstractHostEnv, AbstractLearner, Intent
+from operant.errors import DataError
 from operant.io.checkpoint import write_atomically
 
 PACKAGES = ("jax", "jaxlib", "equinox", "optax", "gymnasium", "numpy", "mujoco", "envpool")
@@ -51,6 +52,9 @@ def write(folder: Path, card: dict[str, Any]) -> None:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """Read `card.json`; empty where there is none."""
+    """Read `card.json`; empty where there is none. Raises DataError where it is no JSON."""
     path = folder / "card.json"
-    return json.loads(path.read_text()) if path.exists() else {}
+    try:
+        return json.loads(path.read_text()) if path.exists() else {}
+    except ValueError as error:
+        raise DataError(f"expected JSON in {path}; got: {error}. Restore the file, or delete it.") from error

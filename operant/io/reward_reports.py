@@ -80,6 +80,7 @@ SECTIONS = tuple(
     }.items()
     for title, asks in rows.items()
 )
+HEAD = "# Reward Report: "
 BEGIN, END, ENTRY = "<!-- operant:begin -->", "<!-- operant:end -->", "<!-- operant:entry "
 """What stands between the first two is written anew each time; an entry holds one run's objective as JSON."""
 
@@ -165,37 +166,50 @@ def entries_of(text: str) -> tuple[Entry, ...]:
 
 
 def prose_of(text: str) -> dict[str, str]:
-    """What people wrote, by title: all of a section but its question and what stands between the marks."""
-    found = {}
-    for block in re.split(r"^### ", text, flags=re.MULTILINE)[1:]:
-        title, _, body = block.partition("\n")
-        body = re.split(r"^## ", body, maxsplit=1, flags=re.MULTILINE)[0]
-        body = re.sub(re.escape(BEGIN) + r".*?" + re.escape(END), "", body, flags=re.DOTALL)
-        body = re.sub(r"^\s*\*[^*\n]*\*\s*$", "", body, count=1, flags=re.MULTILINE).strip()
-        if body:
-            found[title.strip()] = body
+    """What people wrote, by title: all of a section but its question and what stands between the marks.
+
+    Only the template's own headings divide it. Headings that people add belong to the section they stand in; what
+    stands above the first section is found under "".
+    """
+    text = re.sub(re.escape(BEGIN) + r".*?" + re.escape(END) + r"\n?", "", text, flags=re.DOTALL)
+    found: dict[str, str] = {}
+    for title, asks, body in _sections(text):
+        lines = [line for line in body.splitlines() if line.strip() != f"*{asks}*"]
+        if body := "\n".join(lines).strip():
+            found[title] = f"{found[title]}\n\n{body}" if title in found else body
     return found
+
+
+def _sections(text: str) -> list[tuple[str, str, str]]:
+    """Title, question and body of each section there is; the first is what stands above them, without the title."""
+    asks = {s.title: s.asks for s in SECTIONS}
+    parts = {s.part for s in SECTIONS}
+    found: list[tuple[str, list[str]]] = [("", [])]
+    for line in text.splitlines():
+        level, _, title = line.rstrip().partition(" ")
+        if level == "###" and title in asks:
+            found.append((title, []))
+        elif not (level == "##" and title in parts) and not line.startswith(HEAD):
+            found[-1][1].append(line)
+    return [(title, asks.get(title, ""), "\n".join(lines)) for title, lines in found]
 
 
 def missing(text: str) -> tuple[str, ...]:
     """The titles of sections that say nothing, neither of themselves nor by people; all of them for an empty text."""
-    there = prose_of(text)
-    filled = {title for title in there if there[title]}
-    for block in re.split(r"^### ", text, flags=re.MULTILINE)[1:]:
-        title, _, body = block.partition("\n")
-        if re.search(re.escape(BEGIN) + r"\s*\S.*?" + re.escape(END), body, re.DOTALL) and not _empty(body):
-            filled.add(title.strip())
+    filled = {*prose_of(text), *(title for title, _, body in _sections(text) if _told_in(body))}
     return tuple(s.title for s in SECTIONS if s.title not in filled)
 
 
-def _empty(body: str) -> bool:
+def _told_in(body: str) -> bool:
+    """Whether something stands between the marks."""
     inside = re.search(re.escape(BEGIN) + r"(.*?)" + re.escape(END), body, re.DOTALL)
-    return inside is None or not inside.group(1).strip()
+    return inside is not None and bool(inside.group(1).strip())
 
 
 def compose(told: dict[str, str], prose: dict[str, str], entries: Sequence[Entry]) -> str:
     """The document: what the runs tell by title, what people wrote by title, and the change log."""
-    lines = [f"# Reward Report: {entries[-1].run}", ""]
+    lines = [f"{HEAD}{entries[-1].run}", ""]
+    lines += [prose[""], ""] if "" in prose else []
     part = ""
     for section in SECTIONS:
         if section.part != part:

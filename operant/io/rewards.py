@@ -18,6 +18,7 @@ from pathlib import Path
 
 import jax
 
+from operant import config
 from operant import study as studies
 from operant.core import AbstractReward, EnvSpec, RewardState
 from operant.errors import SpecError
@@ -64,5 +65,5 @@ def _from_file(text: str, spec: EnvSpec) -> AbstractReward:
     if isinstance(found, type):
         if not issubclass(found, AbstractReward):
             raise SpecError(f"expected a function or a reward at {text}; got the class {found.__name__}.")
-        return found()
+        return config.from_plain({}, found, text)  # says which field it needs, where it needs one
     return placed(loaded, spec)

@@ -113,5 +113,4 @@ def to_choice(space: Box | Discrete, action: Array) -> Array:
         return action
     if not space.bounded:
         return action.reshape(-1)
-    low, high = space.bounds()
-    return (2.0 * (action - low) / (high - low) - 1.0).reshape(-1)
+    return (2.0 * (action - space.bounds()[0]) / nn.width(space) - 1.0).reshape(-1)

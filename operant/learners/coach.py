@@ -72,7 +72,7 @@ class COACH(AbstractLearner):
     def __check_init__(self) -> None:
         if self.rollout < 1:
             raise SpecError(f"expected COACH.rollout ≥ 1; got {self.rollout}. Use 1 to learn from every step at once.")
-        if not 0.0 <= self.trace < 1.0:
+        if isinstance(self.trace, int | float) and not 0.0 <= self.trace < 1.0:
             raise SpecError(f"expected COACH.trace in [0, 1); got {self.trace:g}. Use 0 where feedback is never late.")
 
     def init(self, spec: EnvSpec, *, key: PRNGKeyArray) -> COACHState:
@@ -96,7 +96,7 @@ class COACH(AbstractLearner):
             score, entropy = gradients(flat, t.obs, t.action, unflatten, space)
             trace = self.trace * trace + score
             flat = flat + self.lr * (f[:, None] * trace).mean(0)
-            if self.entropy > 0.0:
+            if not isinstance(self.entropy, int | float) or self.entropy > 0.0:  # an array is one of several settings
                 flat = flat + self.lr * self.entropy * _climb(flat, t.obs, unflatten)
             return (flat, jnp.where(t.done[:, None], 0.0, trace)), entropy.mean()
 

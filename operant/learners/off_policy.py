@@ -207,8 +207,7 @@ def to_box(space: Box, unit: Float[Array, " d"]) -> Array:
 
 def from_box(space: Box, action: Array) -> Float[Array, " d"]:
     """The box → [−1, 1]^d, flat."""
-    low, high = space.bounds()
-    return ((action - low) * (2.0 / (high - low)) - 1.0).reshape(-1)
+    return ((action - space.bounds()[0]) * (2.0 / nn.width(space)) - 1.0).reshape(-1)
 
 
 # --- state and policy -----------------------------------------------------------------------------------------------
@@ -308,7 +307,7 @@ class AbstractOffPolicy(AbstractLearner):
             raise SpecError(f"expected {name}.learning_starts ≥ 0 steps; got {self.learning_starts}. Use 0 for none.")
         for field in ("discount", "tau"):
             value = getattr(self, field)
-            if isinstance(value, float) and not 0.0 <= value <= 1.0:
+            if isinstance(value, int | float) and not 0.0 <= value <= 1.0:
                 raise SpecError(f"expected {name}.{field} in [0, 1]; got {value}. Choose a number between.")
 
     def init(self, spec: EnvSpec, *, key: PRNGKeyArray) -> OffPolicyState:

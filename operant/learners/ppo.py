@@ -137,10 +137,14 @@ class ActorCriticPolicy(AbstractPolicy):
 
 
 def to_action(space: Box | Discrete, choice: Array) -> Array:
-    """A choice in units of the box (−1, 1: its bounds) → an action inside it; integers stay themselves."""
-    if isinstance(space, Discrete) or not space.bounded:
+    """A choice in units of the box (−1, 1: its bounds) → an action inside it; integers stay themselves. A box without
+    finite bounds on every side has no such units: its choices are actions, clipped to the bounds there are."""
+    if isinstance(space, Discrete):
         return choice
     low, high = space.bounds()
+    if not space.bounded:
+        action = choice.reshape(space.shape)
+        return jnp.clip(action, low, high) if np.isfinite([low, high]).any() else action
     return low + (jnp.clip(choice.reshape(space.shape), -1.0, 1.0) + 1.0) * (0.5 * (high - low))
 
 
@@ -210,7 +214,7 @@ class PPO(AbstractLearner):
     )
 
     def __check_init__(self) -> None:
-        check_counts(self, "rollout", "epochs", "minibatches", "sequence")
+        check_counts(self, "rollout", "epochs", "minibatches", "memory", "sequence")
         exploration.check(noise_colour=self.noise_colour)
         if self.memory is not None and self.rollout % self.sequence:
             raise SpecError(
@@ -349,7 +353,7 @@ class PPO(AbstractLearner):
         old_value: Array,
     ) -> tuple[Array, Metrics]:  # fmt: skip
         log_prob, entropy, value = self._forward(networks, obs, masks, extras, done)
-        if self.normalise_advantage:
+        if self.normalise_advantage and advantage.size > 1:  # a single step less its own mean would teach nothing
             advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
         log_ratio = log_prob - extras["log_prob"]
         ratio = jnp.exp(log_ratio)

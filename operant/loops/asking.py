@@ -127,6 +127,13 @@ class Asking(AbstractAsking):
 
     _propose: Any = None
 
+    def snapshot(self) -> Any:
+        return {"sessions": self.sessions}
+
+    def restore(self, snapshot: Any) -> None:
+        """Ask when it was planned: by a new total of steps, what was asked already would be asked again."""
+        self.sessions = snapshot["sessions"]
+
     def until_next(self, done: int) -> int | None:
         left = [at - done for at in self.sessions if at > done]
         return left[0] if left else None

@@ -34,9 +34,10 @@ from operant.core import (
     Subject,
     Verdict,
 )
+from operant.data.dataset import Dataset
 from operant.errors import OperantError, SpecError
 from operant.loops.rollout import evaluate
-from operant.loops.train import Run
+from operant.loops.train import STORED, Run
 from operant.rewards.constraints.lagrangian import LagrangianState
 
 WORST_FIRST = (Verdict.fails, Verdict.concern, Verdict.unknown, Verdict.holds)
@@ -244,9 +245,11 @@ def subject_of(
 
 def _of_run(run: Run) -> Subject:
     bare = lambda state: state.reward if isinstance(state, LagrangianState) and run.intent.constraints else state
+    stored = isinstance(run.env, STORED)  # learned from, by `fit`, and nothing to act in
     return Subject(
         policies=run.policies(),
-        env=run.env,
+        env=None if stored else run.env,
+        dataset=run.env if isinstance(run.env, Dataset) else None,
         intent=run.intent,
         reward_states=tuple(map(bare, run.reward_states())),
         truth_states=tuple(jax.tree.map(lambda x, i=i: x[i], run.state.truth) for i in range(run.seeds)),

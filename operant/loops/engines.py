@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
 from operant.core import AbstractEnv, AbstractHostEnv, AbstractLearner, EnvSpec, Intent, Step, Transition
-from operant.errors import SpecError
+from operant.errors import EnvError, SpecError
 from operant.io.checkpoint import is_key
 from operant.loops.iteration import Tally, TrainState, iterate, iteration_keys, learn
 from operant.loops.rollout import act, carries, where
@@ -158,6 +158,7 @@ class HostEngine(_Engine):
     """A Python loop of compiled `act` and `env.step`, then the compiled update; all seeds step side by side."""
 
     env: AbstractHostEnv
+    failed: EnvError | None = None
 
     def start(self) -> TrainState:
         n = self.spec.num_envs
@@ -209,11 +210,21 @@ class HostEngine(_Engine):
         )
 
     def advance(self, states: TrainState, n: int) -> tuple[TrainState, np.ndarray, np.ndarray]:
+        """At most n iterations: fewer where the environment fails on the way. What was done until then is given, since
+        the states before it are no more (they were donated), and the failure is raised when asked to go on."""
+        if self.failed is not None:
+            raise self.failed
         first = int(np.asarray(states.iteration)[0])
         sums = counts = None
         for i in range(n):
             row = (first + i) // self.window - first // self.window
-            states, values = self._iterate(states)
+            try:
+                states, values = self._iterate(states)
+            except EnvError as failure:
+                self.failed = failure
+                if i == 0:
+                    raise
+                break
             if sums is None:
                 sums = np.zeros((self.members, self.rows, values.shape[1]), np.float32)
                 counts = np.zeros_like(sums)
@@ -252,6 +263,8 @@ class HostEngine(_Engine):
 
     def snapshot(self) -> Any:
         """JSON-able: what `restore` needs to bring the environments back, or None where they cannot be."""
+        if self.failed is not None:  # it stands in the middle of an iteration, if it stands at all
+            return None
         envs = self.host.snapshot()
         return None if envs is None else {"envs": envs, "start": self._start.tolist()}
 

@@ -21,7 +21,7 @@ from jaxtyping import PRNGKeyArray
 
 from operant.core import AbstractEnv, AbstractHostEnv, Box, Discrete, EnvSpec, Step
 from operant.errors import DataError, SpecError
-from operant.loops.rollout import WIDTH, Episodes, check_fit, play_out
+from operant.loops.rollout import WIDTH, Episodes, check_fit, limit_of, play_out
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,9 +59,7 @@ def run_host(
     if episodes < 1:
         raise SpecError(f"expected episodes ≥ 1; got {episodes}. Ask for at least one.")
     check_fit(policy.spec, env.spec)
-    limit = max_steps or env.spec.max_steps
-    if limit is None:
-        raise SpecError(f"expected a time limit: {env.spec.name or type(env).__name__} has none. Pass max_steps=….")
+    limit = limit_of(env, max_steps)
     n = min(episodes, WIDTH)
     reset_key, run_key = jax.random.split(key)
     live = _Compiled(env, n, run_key) if isinstance(env, AbstractEnv) else env.open(n)

@@ -5,7 +5,7 @@ compiled scan, a host environment in a Python loop around one compiled `act`.
 """
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import equinox as eqx
@@ -110,15 +110,23 @@ def evaluate(
             f"expected an AbstractEnv or AbstractHostEnv; got {type(env).__name__}. Make one with operant.make(id)."
         )
     check_fit(policy.spec, env.spec)
-    limit = max_steps or env.spec.max_steps
+    limit = limit_of(env, max_steps)
+    if isinstance(env, AbstractEnv):
+        return _compiled()(policy, env, episodes, limit, deterministic, unrolled(key))
+    return _evaluate_host(policy, env, episodes, limit, deterministic, key)
+
+
+def limit_of(env: AbstractEnv | AbstractHostEnv, max_steps: int | None) -> int:
+    """Steps after which an episode is left: `max_steps`, or else the environment's own. Raises SpecError for none."""
+    if max_steps is not None and max_steps < 1:
+        raise SpecError(f"expected max_steps ≥ 1, or None for the environment's own limit; got {max_steps}.")
+    limit = env.spec.max_steps if max_steps is None else max_steps
     if limit is None:
         raise SpecError(
             f"expected a time limit: {env.spec.name or type(env).__name__} has max_steps=None and may never end. "
             "Pass max_steps=…."
         )
-    if isinstance(env, AbstractEnv):
-        return _compiled()(policy, env, episodes, limit, deterministic, unrolled(key))
-    return _evaluate_host(policy, env, episodes, limit, deterministic, key)
+    return limit
 
 
 def check_fit(policy: EnvSpec, env: EnvSpec) -> None:
@@ -202,11 +210,13 @@ def _evaluate_host(
 def play_out(live: Any, n: int, episodes: int, limit: int, seed: int, choose: Callable) -> Episodes:
     """`episodes` whole episodes in `n` live host environments, which are closed at the end.
 
-    `choose(obs, start, t) -> (actions, extras)`: `start` says where an episode begins at step t.
+    `choose(obs, start, t) -> (actions, extras)`: `start` says where an episode begins at step t. An environment whose
+    episode was cut off at `limit` waits until all can be reset, for none is reset alone.
     """
     quota = np.array([episodes // n + (i < episodes % n) for i in range(n)])
     steps: list[Transition] = []
-    begun, finished = [0] * n, []  # where each environment's episode began; (environment, begin, end) of the ended
+    begun, finished = np.zeros(n, int), []  # where each one's episode began; (environment, begin, end) of the ended
+    waits, resets = np.zeros(n, bool), 0
     try:
         obs, start = live.reset(seed=seed), np.ones(n, bool)
         while quota.any():
@@ -214,11 +224,16 @@ def play_out(live: Any, n: int, episodes: int, limit: int, seed: int, choose: Ca
             s = live.step(action)
             steps.append(Transition(obs, action, s.reward, s.terminated, s.truncated, s.final_obs, extras))
             obs, start = s.obs, np.asarray(s.terminated | s.truncated)
-            for i in np.flatnonzero(quota):
+            for i in np.flatnonzero((quota > 0) & ~waits):
                 if start[i] or len(steps) - begun[i] >= limit:
                     finished.append((i, begun[i], len(steps)))
                     begun[i] = len(steps)
                     quota[i] -= 1
+                    waits[i] = not start[i]
+            if quota.any() and waits[quota > 0].all():
+                resets += 1
+                obs, start = live.reset(seed=(seed + resets) % (2**31 - 1)), np.ones(n, bool)
+                begun[:], waits[:] = len(steps), False
     finally:
         live.close()
     lengths: Any = np.array([end - begin for _, begin, end in finished])
@@ -252,22 +267,27 @@ def predict(
             "expected key=jax.random.key(…) with deterministic=False: keys are arguments, never state. "
             "Pass a fresh one each call."
         )
-    space = policy.spec.obs
-    cast = lambda s, x: (
-        {n: cast(p, x[n]) for n, p in s.spaces}
-        if isinstance(s, Composite)
-        else np.asarray(x, s.dtype if isinstance(s, Box) else np.int32)
-    )
-    obs = cast(space, obs)
-    rank = lambda s: rank(s.spaces[0][1]) if isinstance(s, Composite) else len(getattr(s, "shape", ()))
-    first = next(iter(obs.values())) if isinstance(obs, dict) else obs
-    batched = first.ndim == rank(space) + 1
-    want = getattr(space, "shape", ())
-    if isinstance(space, Box) and obs.shape[int(batched) :] != want:
-        raise DataError(
-            f"expected observations of shape {want}, or (n, {', '.join(map(str, want))}); got {obs.shape}. "
-            "Give one observation or a batch."
-        )
+    parts: list[tuple[str, tuple[int, ...], np.ndarray]] = []
+
+    def cast(space: Space, x: Any, where: str) -> Any:
+        if not isinstance(space, Composite):
+            box = isinstance(space, Box)
+            parts.append((where, space.shape if box else (), np.asarray(x, space.dtype if box else np.int32)))
+            return parts[-1][2]
+        names = [name for name, _ in space.spaces]
+        if not (isinstance(x, Mapping) and all(name in x for name in names)):
+            got = sorted(x) if isinstance(x, Mapping) else type(x).__name__
+            raise DataError(f"expected observations{where} to be a dict of {names}; got {got}. Give every entry.")
+        return {name: cast(s, x[name], f"{where}[{name!r}]") for name, s in space.spaces}
+
+    obs = cast(policy.spec.obs, obs, "")
+    batched = parts[0][2].ndim == len(parts[0][1]) + 1
+    for where, want, x in parts:
+        if x.shape[int(batched) :] != want:
+            raise DataError(
+                f"expected observations{where} of shape {want}, or ({', '.join(map(str, ('n', *want)))}); got "
+                f"{x.shape}. Give one observation or a batch."
+            )
     if not batched:
         obs = jax.tree.map(lambda x: x[None], obs)
     n = jax.tree.leaves(obs)[0].shape[0]

@@ -44,6 +44,14 @@ def place(tree: Any, seeds: int) -> Any:
     return jax.tree.map(lambda x: jax.device_put(x, where or jax.devices()[0]), tree)
 
 
+def _is_replay(x: Any) -> bool:
+    return isinstance(x, Replay)
+
+
+def _replays(tree: Any) -> list[Replay]:
+    return [x for x in jax.tree.leaves(tree, is_leaf=_is_replay) if _is_replay(x)]
+
+
 def _one_by_one(f: Callable, tree: Any) -> Any:
     """`f` of each member of a leading axis, in turn; replays are handed over whole and written in place.
 
@@ -51,9 +59,7 @@ def _one_by_one(f: Callable, tree: Any) -> Any:
     environment, that takes ten times as long as learning. Replays in `f`'s answer, if there are any, stand for those in
     its argument, in the same order.
     """
-    is_replay = lambda x: isinstance(x, Replay)
-    each = lambda change, tree: jax.tree.map(lambda x: change(x) if is_replay(x) else x, tree, is_leaf=is_replay)
-    replays = lambda tree: [x for x in jax.tree.leaves(tree, is_leaf=is_replay) if is_replay(x)]
+    each = lambda change, tree: jax.tree.map(lambda x: change(x) if _is_replay(x) else x, tree, is_leaf=_is_replay)
     bare = lambda tree: each(lambda r: Replay(None, r.cursor, r.filled), tree)  # type: ignore[arg-type]
 
     def whole(tree: Any, stacks: list[Any], member: Array | None) -> Any:
@@ -63,9 +69,9 @@ def _one_by_one(f: Callable, tree: Any) -> Any:
     def one(stacks: list[Any], now: tuple[Array, Any]) -> tuple[list[Any], Any]:
         member, rest = now
         answer = f(whole(rest, stacks, member))
-        return [r.data for r in replays(answer)] or stacks, bare(answer)
+        return [r.data for r in _replays(answer)] or stacks, bare(answer)
 
-    stacks, members = [r.data for r in replays(tree)], len(jax.tree.leaves(tree)[0])
+    stacks, members = [r.data for r in _replays(tree)], len(jax.tree.leaves(tree)[0])
     stacks, answers = jax.lax.scan(one, stacks, (jnp.arange(members), bare(tree)))
     return whole(answers, stacks, None)
 
@@ -80,10 +86,11 @@ def over_seeds(f: Callable, seeds: int) -> Callable:
     devices = devices_for(seeds)
 
     def local(tree: Any, shared: Any) -> Any:
-        if seeds == devices:
+        alone = seeds == devices
+        if alone and not _replays(tree):  # with one, x[0] and x[None] would copy it, each time
             out = f(jax.tree.map(lambda x: x[0], tree), shared)
             return jax.tree.map(lambda x: x[None], out)
-        if jax.default_backend() == "cpu":
+        if alone or jax.default_backend() == "cpu":
             return _one_by_one(lambda t: f(t, shared), tree)
         return jax.vmap(lambda t: f(t, shared))(tree)
 

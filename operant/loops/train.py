@@ -204,9 +204,12 @@ def resume(
         learner, env, intent, teacher: needed only where they hold Python functions, which no file describes.
 
     Raises:
+        SpecError: `steps` that cannot be.
         RunError: no checkpoint, a damaged one, one of other settings, or a run that another process is writing.
         EnvError: a host environment did not come back to the state it was left in.
     """
+    if steps is not None and (not isinstance(steps, int) or steps < 1):
+        raise SpecError(f"expected steps, the new total, to be a whole number ≥ 1; got {steps!r}.")
     path = Path(folder)
     header = checkpoint.read_header(path / FILE)
     job = _job(path, header, learner, env, intent, teacher, steps, recorder or Silent())
@@ -402,7 +405,8 @@ class _Job:
         run_seconds = card.get("run_seconds", 0.0)
         most = self.window * self.rows
         while done < self.iterations:
-            n = min(self.iterations - done, most, self._chunk(pace))
+            # A run that goes on may stand within a window: its chunks end where windows do, too.
+            n = min(self.iterations - done, min(most, self._chunk(pace)) - done % self.window)
             if self.asking is not None:
                 n = min(n, self.asking.until_next(done) or n)
             began = time.perf_counter()
@@ -413,6 +417,7 @@ class _Job:
                 break
             seconds = time.perf_counter() - began
             run_seconds += seconds
+            n = int(np.asarray(states.iteration)[0]) - done  # fewer where the environment failed on the way
             pace = seconds / n
             done += n
             block = self._rows(sums, counts, done, n)

@@ -46,6 +46,8 @@ class AbstractRecogniser(eqx.Module):
 def checked(traces: Traces, candidates: np.ndarray) -> tuple[Traces, np.ndarray]:
     """The same as arrays, or a DataError."""
     traces, candidates = Traces(*map(np.asarray, traces)), np.asarray(candidates)
+    # Zeros and ones of whole numbers would be taken for indices.
+    traces = traces._replace(walls=traces.walls.astype(bool), mask=traces.mask.astype(bool))
     n, height, width = traces.walls.shape
     T = traces.mask.shape[-1]
     shapes = [x.shape for x in traces[1:]]

@@ -62,6 +62,9 @@ def random_problems(
 
     Args:
         noise: p, the probability of a step that has nothing to do with the goal.
+
+    Raises:
+        SpecError: a map where no start has so many candidates so far away.
     """
     which = rng.integers(len(maps), size=n)
     parts = [_component(m) for m in maps]
@@ -76,6 +79,12 @@ def random_problems(
             far = np.argwhere(np.isfinite(steps) & (steps > near))
             if len(far) >= candidates:
                 break
+            most = max(int((np.isfinite(x) & (x > near)).sum()) for x in (away(m, *cell) for cell in parts[m]))
+            if most < candidates:
+                raise SpecError(
+                    f"expected maps with {candidates} candidates more than {near} steps from some start; map {m} has "
+                    f"{most} at most. Ask for fewer candidates, a smaller near, or larger maps."
+                )
         goals[i] = rng.choice(far, candidates, replace=False)
         walks.append(_walk(rng, away(m, *goals[i, right[i]]), start[i], goals[i, right[i]], noise, longest))
     T = max(len(actions) for _, actions in walks)

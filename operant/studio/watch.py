@@ -59,7 +59,10 @@ class Watch:
 
     def clip(self, request: Request) -> Response:
         name, number = self._known(request), request.path_params["number"]
-        clips = self.runs.data(name).clips
+        try:
+            clips = self.runs.data(name).clips
+        except OperantError as error:
+            raise Problem(404, "missing", str(error)) from error
         if number >= len(clips):
             raise Problem(404, "missing", f"expected a clip below {len(clips)}; got {str(number)[:20]}.")
         path = clips[number].path.resolve()

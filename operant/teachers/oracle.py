@@ -21,7 +21,7 @@ from operant.teachers import AbstractTeacher, Answer
 
 
 class Oracle(AbstractTeacher):
-    """Says which segment's true rewards sum to more; a tie where they are equal."""
+    """Says which segment's true rewards sum to more; a tie where they are equal; "cannot tell" where one is NaN."""
 
     equal: float = 0.0
     """Largest difference between the sums that counts as a tie (reward units)."""
@@ -34,7 +34,8 @@ class Oracle(AbstractTeacher):
 
     def label(self, pairs: Pairs, *, key: PRNGKeyArray | None) -> Int[np.ndarray, " n"]:
         gap = total(pairs.right) - total(pairs.left)
-        return np.where(np.abs(gap) <= self.equal, Answer.tie, np.where(gap > 0, Answer.right, Answer.left))
+        answer = np.where(np.abs(gap) <= self.equal, Answer.tie, np.where(gap > 0, Answer.right, Answer.left))
+        return np.where(np.isnan(gap), Answer.unsure, answer)
 
 
 def total(side: Segments) -> Float[np.ndarray, " n"]:

@@ -71,6 +71,10 @@ class Ranked(AbstractTeacher):
             sides = (pairs.left, pairs.right)
             left, right = (np.where(s.mask, s.steps.extras[name], 0.0).sum(-1) for s in sides)
             gap = right - left
-            tells = (answer == Answer.tie) & (np.abs(gap) > self.margin * np.std([left, right]))
+            # One NaN must not silence a factor for the whole session; of its own pair nobody can tell.
+            known = ~np.isnan(gap)
+            answer = np.where((answer == Answer.tie) & ~known, Answer.unsure, answer)
+            spread = np.std([left[known], right[known]]) if known.any() else 0.0
+            tells = (answer == Answer.tie) & (np.abs(gap) > self.margin * spread)
             answer = np.where(tells, np.where(gap > 0, Answer.right, Answer.left), answer)
         return answer

@@ -70,7 +70,7 @@ class Stochastic(AbstractTeacher):
         prefers = prefers ^ (rng.random(len(gap)) < self.mistake)
         answer = np.where(prefers, Answer.right, Answer.left)
         answer = np.where(np.abs(right - left) <= self.equal, Answer.tie, answer)
-        return np.where(np.maximum(left, right) < self.skip, Answer.unsure, answer)
+        return np.where(np.isnan(gap) | (np.maximum(left, right) < self.skip), Answer.unsure, answer)
 
     def _weighed(self, side: Segments) -> Float[np.ndarray, " n"]:
         own = np.asarray(side.mask)

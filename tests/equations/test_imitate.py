@@ -1,5 +1,7 @@
 """`operant demos` and `operant imitate`: from a policy to demonstrations to a policy, and what is refused."""
 
+import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -96,3 +98,24 @@ def test_a_cloning_learner_asks_for_demonstrations(tmp_path, capsys):
     path.write_text('environment = "Pendulum"\nsteps = 10\nlearner = "BC"\n')
     assert cli.main(["run", str(path)]) == 2
     assert "reward: expected Demonstrations for BC" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_method_that_cannot_learn_from_them_leaves_no_folder(place, capsys):
+    (place / "push.py").write_text("def push(obs):\n    return (obs[2] > 0).astype(int)\n")
+    words = "demos record push.py:push --env CartPole --episodes 1 --out demos/push.operant"
+    assert cli.main(words.split()) == 0
+    capsys.readouterr()
+    words = "imitate CartPole --demos demos/push.operant --method beso --steps 10 --seeds 1 --name wont"
+    assert cli.main(words.split()) == 2
+    assert "expected for BESO: actions in a Box" in " ".join(capsys.readouterr().err.split())
+    assert not (place / "runs" / "wont").exists()
+
+
+def test_an_sb3_zip_is_demonstrated_once_it_is_trusted(place, capsys):
+    with zipfile.ZipFile(place / "model.zip", "w") as archive:
+        archive.writestr("data", json.dumps({"policy_class": {"__module__": "nobody.knows"}}))
+    words = ["demos", "record", "model.zip", "--env", "Pendulum"]
+    assert cli.main(words) == 2
+    assert "expected --trust (trust=True) to load model.zip" in " ".join(capsys.readouterr().err.split())
+    assert cli.main([*words, "--trust"]) == 2
+    assert "able_baselines3" in " ".join(capsys.readouterr().err.split()).partition("--trust")[0]

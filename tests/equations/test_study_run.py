@@ -3,12 +3,16 @@
 import json
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from operant import cli, study_run
+from operant.core import Status
 from operant.io.recorders import Csv
+from operant.learners import PPO
 
 STUDY = """
 name = "tiny"
@@ -155,3 +159,19 @@ def test_a_seed_that_fails_is_said_and_what_there_was_is_kept(place, capsys):
     assert "non_finite" in card["status"]
     assert card["notes"][0].startswith("expected finite losses")
     assert (runs / "nan" / "report.html").exists()
+
+
+def test_a_run_is_audited_where_it_learned_and_explained_wherever_is_asked(run, capsys):
+    assert cli.main(["audit", str(run), "--env", "Pendulum-v1"]) == 2
+    assert f"--policy {run} --env 'Pendulum-v1'" in " ".join(capsys.readouterr().err.split())
+    at = ["explain", str(run), "--at", "30", "--method", "gradients", "--json"]
+    assert cli.main(at) == 2  # its own episodes have 20 steps
+    assert cli.main([*at, "--env", "Pendulum-v1"]) == 0
+    assert json.loads(capsys.readouterr().out)["step"] == 30
+
+
+def test_settings_beside_each_other_are_not_passed_off_as_seeds():
+    run = lambda lr, n: SimpleNamespace(learner=PPO(lr=lr), status=(Status.done,) * n)
+    assert study_run._mixed(run(1e-3, 2)) == []
+    (note,) = study_run._mixed(run(jnp.array([1e-3, 1e-4]), 4))
+    assert note.startswith("2 settings × 2 seeds, the first setting's first. All 4 are counted as seeds")

@@ -65,6 +65,11 @@ def elsewhere(tmp_path: Path, monkeypatch):
         ("coach CartPole-v1 --port 99999", "error: expected to listen on 127.0.0.1, port 99999; "),
         ("record CartPol-v1", "error: ENV: unknown environment 'CartPol-v1'."),
         ("record CartPole-v1 --port 99999", "error: expected to listen on 127.0.0.1, port 99999; "),
+        ("labels stats runs/none", "error: expected runs/none/labels.db, where people's answers are kept; it is not"),
+        (
+            "labels stats runs/x --labels typo.db",
+            "error: --labels: expected a store of answers at typo.db; there is no",
+        ),
         ("methods zebra crossing", "error: no method mentions 'zebra crossing': "),
         ("reproduce pppo", "did you mean 'ppo'?"),
     ],
@@ -118,6 +123,12 @@ def test_every_flag_of_train_reaches_its_field():
     assert learner.discount == type(learner)().discount
 
 
+def test_an_audit_of_train_may_be_a_table():
+    asked = cli._parse_train(["CartPole-v1", "--audits", '{ type = "Returns", at_least = 3.0 }', "saturation"])
+    assert [type(audit).__name__ for audit in asked.audits] == ["Returns", "Saturation"]
+    assert asked.audits[0].at_least == 3.0
+
+
 def test_every_learner_has_flags_that_give_back_its_defaults():
     from operant import config
 
@@ -154,6 +165,17 @@ def test_ctrl_c_before_anything_was_kept(capsys, monkeypatch):
     assert (code, err) == (130, "stopped: nothing was kept.")
 
 
+def test_labels_are_not_looked_for_where_there_are_none_and_exports_are_listed(capsys, tmp_path):
+    from operant.data.comparisons import Store
+
+    assert answer(capsys, "labels", "export", "runs/x", "--labels", "typo.db")[0] == 2
+    assert not (tmp_path / "typo.db").exists(), "asking makes no store"
+    Store(tmp_path / "answers.db").close()
+    code, out, _ = answer(capsys, "labels", "export", "runs/x", "--labels", "answers.db", "--folder", "out")
+    assert code == 0
+    assert out.splitlines()[0] == "out/format.json" and all((tmp_path / line).is_file() for line in out.splitlines())
+
+
 # --- run folders ----------------------------------------------------------------------------------------------------
 
 
@@ -169,6 +191,15 @@ def test_a_finished_run_keeps_its_folder_and_the_next_gets_a_number(tmp_path):
     assert study_run.new_folder(tmp_path, "x") == tmp_path / "x-2"
     a_run(tmp_path / "x-2", "non_finite")
     assert study_run.new_folder(tmp_path, "x") == tmp_path / "x-3"
+
+
+def test_what_is_no_folder_keeps_its_name_and_a_card_cut_short_is_said_in_words(capsys, tmp_path):
+    (tmp_path / "x").write_text("")
+    assert study_run.new_folder(tmp_path, "x") == tmp_path / "x-2"
+    a_run(tmp_path / "runs" / "y", "done")
+    (tmp_path / "runs" / "y" / "card.json").write_text("{")
+    code, _, err = answer(capsys, "train", "CartPole-v1", "--name", "y")
+    assert code == 2 and "error: expected JSON in runs/y/card.json; got: " in err
 
 
 @pytest.mark.parametrize("status", ["running", "stopped"])
@@ -188,6 +219,16 @@ def test_a_run_refused_before_it_began_leaves_no_folder(capsys, tmp_path):
     assert code == 2
     assert "bad.py:up asks for 'no_such_field', which Pendulum-v1 does not have" in err
     assert not (tmp_path / "runs" / "bad").exists()
+
+
+def test_a_run_stopped_before_it_began_leaves_no_folder(capsys, tmp_path, monkeypatch):
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(study_run, "_train", stopped)
+    code, _, err = answer(capsys, "train", "CartPole-v1", "--name", "early")
+    assert (code, err) == (130, "stopped: nothing was kept.")
+    assert not (tmp_path / "runs" / "early").exists()
 
 
 # --- doctor ---------------------------------------------------------------------------------------------------------

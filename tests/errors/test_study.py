@@ -159,6 +159,7 @@ def test_what_cannot_be_imported_or_is_something_else():
     for name, said in [
         ("no_such_package:Thing", "importing 'no_such_package' failed"),
         ("operant.errors:SpekError", "did you mean 'SpecError'?"),
+        ("operant.learners:PP0", "did you mean 'PPO'?"),  # imported when first used
         ("operant.errors:SpecError", "expected a learner; operant.errors:SpecError is <class"),
     ]:
         with pytest.raises(SpecError, match=re.escape(said)):

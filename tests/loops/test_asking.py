@@ -72,6 +72,15 @@ def test_a_run_stopped_half_way_resumes_to_the_bit(tmp_path, run, monkeypatch):
     assert same(operant.resume(folder).state, run.state)
 
 
+def test_a_run_trained_further_asks_no_more_than_its_budget(tmp_path, run, monkeypatch):
+    settings = SETTINGS | {"folder": tmp_path / "run"}
+    operant.train(LEARNER, ENV, Intent(REWARD), teacher=Stochastic(), questions=ASKED, **settings)
+    asked, real = [], Stochastic.label
+    monkeypatch.setattr(Stochastic, "label", lambda self, *args, **kw: asked.append(1) or real(self, *args, **kw))
+    longer = operant.resume(tmp_path / "run", steps=2 * SETTINGS["steps"])
+    assert not asked and int(np.asarray(longer.state.reward.comparisons.count)[0]) == 24
+
+
 def test_sessions_are_dense_at_first():
     places = Questions(budget=100, at_once=10, until=1.0).sessions(1000, 1)
     assert len(places) == 10 and places[-1] == 1000 and places[0] == 10

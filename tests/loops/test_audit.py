@@ -20,11 +20,13 @@ from operant.core import (
     Verdict,
 )
 from operant.envs.gymnasium import Gymnasium
-from operant.envs.toy import CartPole, Pendulum
+from operant.envs.toy import CartPole, ObstacleCourse, Pendulum
 from operant.errors import DataError
+from operant.learners.bc import BC
 from operant.learners.ppo import PPO
 from operant.loops import audit as loop
 from operant.loops.audit import Report, audit, subject_of
+from operant.loops.fit import fit
 from operant.loops.train import train
 from operant.rewards.normalise import Normalise
 from operant.rewards.task import Task
@@ -81,6 +83,17 @@ def test_a_run_brings_everything(run):
     report = audit(run, EVERY, key=jax.random.key(1), episodes=8)
     assert {f.name for f in report.findings if "needs" in f.why} == {"probability of improvement"}
     assert report.findings[0].arrays["returns"].shape == (16,)
+
+
+def test_a_run_from_a_dataset_brings_that_and_no_environment():
+    env = ObstacleCourse()
+    dataset = env.demonstrate(24, key=jax.random.key(0))
+    learned = fit(BC(hidden=(4,), batch=8), dataset, Intent(Task()), steps=2, key=jax.random.key(0))
+    assert subject_of(learned).env is None and subject_of(learned).dataset is dataset
+    (found,) = audit(learned, (Returns(),), key=jax.random.key(1)).findings
+    assert found.verdict is Verdict.unknown and "give env=operant.make(id)" in found.why
+    (found,) = audit(learned, (Returns(),), env=env, key=jax.random.key(1), episodes=8).findings
+    assert found.n == 8
 
 
 def test_a_runs_reward_states_are_those_of_its_intent(run):

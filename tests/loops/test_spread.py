@@ -1,15 +1,24 @@
 """Seeds one after another on a device: the same as alone, and their replays written where they lie."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from operant.core import Box, Discrete, EnvSpec, Transition
+from operant.core import Box, Discrete, EnvSpec, Intent, Transition
 from operant.data.replay import Replay
+from operant.envs import make
+from operant.learners.td3 import TD3
+from operant.loops.engines import HostEngine
 from operant.loops.spread import over_seeds, place
+from operant.rewards.task import Task
 
 SPEC = EnvSpec(Box((16,)), Discrete(2), 100, num_envs=2)
-SEEDS = 4 * len(jax.devices())
+ALONE = len(jax.devices())
+SEVERAL = 4 * ALONE
+each_way = pytest.mark.parametrize("seeds", [1, ALONE, SEVERAL])
 
 
 def batch(i: int) -> Transition:
@@ -25,8 +34,8 @@ def step(tree, shared):
     return replay, replay.sample(key, 5), shared + new.reward.sum()
 
 
-def trees(capacity: int):
-    each = [(Replay.init(SPEC, capacity), batch(i), jax.random.key(i)) for i in range(SEEDS)]
+def trees(capacity: int, seeds: int):
+    each = [(Replay.init(SPEC, capacity), batch(i), jax.random.key(i)) for i in range(seeds)]
     return each, jax.tree.map(lambda *x: jnp.stack(x), *each)
 
 
@@ -34,11 +43,12 @@ def raw(tree):
     return [np.asarray(x) for x in jax.tree.leaves(tree)]
 
 
-def test_several_are_what_each_is_alone():
-    each, stacked = trees(8)
-    spread = jax.jit(lambda tree, shared: over_seeds(step, SEEDS)(tree, shared))
+@each_way
+def test_several_are_what_each_is_alone(seeds):
+    each, stacked = trees(8, seeds)
+    spread = jax.jit(lambda tree, shared: over_seeds(step, seeds)(tree, shared))
     for _ in range(3):  # the ring of 4 rows comes round
-        answer = spread(place(stacked, SEEDS), jnp.float32(1.0))
+        answer = spread(place(stacked, seeds), jnp.float32(1.0))
         alone = [jax.jit(step)(tree, jnp.float32(1.0)) for tree in each]
         for a, b in zip(raw(answer), raw(jax.tree.map(lambda *x: jnp.stack(x), *alone)), strict=True):
             np.testing.assert_array_equal(a, b)
@@ -46,9 +56,30 @@ def test_several_are_what_each_is_alone():
         each = [(one[0], *tree[1:]) for one, tree in zip(alone, each, strict=True)]
 
 
-def test_a_ring_is_never_copied():
-    _, stacked = trees(20_000)
-    spread = jax.jit(lambda tree, shared: over_seeds(step, SEEDS)(tree, shared), donate_argnums=0)
-    compiled = spread.lower(place(stacked, SEEDS), jnp.float32(1.0)).compile()
-    ring = sum(x.nbytes for x in jax.tree.leaves(stacked[0])) // SEEDS
+@pytest.mark.filterwarnings("ignore:Some donated buffers")  # the batch's
+@each_way
+def test_a_ring_is_never_copied(seeds):
+    _, stacked = trees(20_000, seeds)
+    spread = jax.jit(lambda tree, shared: over_seeds(step, seeds)(tree, shared), donate_argnums=0)
+    compiled = spread.lower(place(stacked, seeds), jnp.float32(1.0)).compile()
+    ring = sum(x.nbytes for x in jax.tree.leaves(stacked[0])) // seeds
     assert compiled.memory_analysis().temp_size_in_bytes < 0.1 * ring
+
+
+@each_way
+def test_a_step_of_a_host_environment_never_copies_what_is_remembered(seeds):
+    env, learner = make("gym:Pendulum-v1"), TD3(hidden=(8,), batch=4, capacity=100_000)
+    spec, keys = dataclasses.replace(env.spec, num_envs=1), list(jax.random.split(jax.random.key(0), seeds))
+    engine = HostEngine(learner, env, Intent(Task()), spec, keys, 1, 1)
+    states = engine.start()
+    engine.compile(states)
+    update, used = engine._update, []
+
+    def watched(*args):
+        used.append(update.lower(*args).compile().memory_analysis().temp_size_in_bytes)
+        return update(*args)
+
+    engine._update = watched
+    engine._iterate(states)
+    engine.close()
+    assert used[0] < 100_000

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import equinox as eqx
+import gymnasium as gym
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +19,7 @@ import operant
 import operant.loops.train as training
 from operant.core import AbstractFixedReward, Constraint, Intent, Status
 from operant.envs.toy import CartPole, Pendulum
-from operant.errors import RunError, SpecError, StoreError
+from operant.errors import EnvError, RunError, SpecError, StoreError
 from operant.io.recorders import Csv
 from operant.learners import PPO
 from operant.loops.train import FILE, load, resume, train
@@ -116,6 +117,55 @@ def test_resume_on_the_host_is_exact(tmp_path, monkeypatch):
     resumed = resume(tmp_path / "run")
     assert same(resumed.state, whole.state)
     assert resumed.card["resumed_exactly"] is True
+
+
+class Breaks(gym.Env):
+    """Its own code fails at one step of its life, with the process still there or, in a worker, without it."""
+
+    observation_space, action_space = gym.spaces.Box(-9.0, 99.0, (1,), np.float32), gym.spaces.Discrete(2)
+
+    def __init__(self, at=10**9):
+        self.at, self.life = at, 0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.t = 0
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        self.t, self.life = self.t + 1, self.life + 1
+        if self.life >= self.at:
+            raise ValueError("the motor is on fire")
+        return np.full(1, self.t, np.float32), 1.0, self.t >= 10, False, {}
+
+
+def test_what_was_learned_before_an_environment_failed_is_kept(tmp_path):
+    """In the fourth iteration and beyond the first chunk, whose states were handed over to be written into."""
+    gym.register("OperantBreaks-v0", Breaks)
+    learner = PPO(rollout=4, epochs=1, minibatches=1, hidden=(4,))
+    env = lambda at: operant.make("OperantBreaks-v0", at=at, max_steps=50)
+    settings = {"num_envs": 1, "key": KEY}
+    with pytest.raises(EnvError, match="the motor is on fire"):
+        train(learner, env(15), Intent(Task()), steps=400, folder=tmp_path / "run", **settings)
+    run = load(tmp_path / "run")
+    assert run.status == (Status.env_failed,) and run.env_steps.tolist() == [4, 8, 12]
+    assert same(run.state.learner, train(learner, env(10**9), Intent(Task()), steps=12, **settings).state.learner)
+    mended = resume(tmp_path / "run", env=env(10**9), steps=40)  # what failed stands in mid-iteration: new episodes
+    assert mended.status == (Status.done,) and mended.env_steps[-1] == 40
+    assert mended.card["resumed_exactly"] is False
+
+
+def test_a_run_trained_further_keeps_its_windows(tmp_path, monkeypatch):
+    """Of 5 iterations, in windows of 2, the last stands alone; those that follow are in whole windows again."""
+    monkeypatch.setattr(training, "MAX_ROWS", 4)
+    steps = lambda iterations: 16 * 4 * iterations
+    train(LEARNER, CartPole(), Intent(Task()), steps=steps(5), num_envs=4, key=KEY, folder=tmp_path / "run")
+    monkeypatch.undo()
+    ends = resume(tmp_path / "run", steps=steps(12)).env_steps // steps(1)
+    assert ends.tolist() == [2, 4, 5, 6, 8, 10, 12]
+    for wrong in (0, -5, 2.5):
+        with pytest.raises(SpecError, match="expected steps, the new total, to be a whole number ≥ 1; got"):
+            resume(tmp_path / "run", steps=wrong)
 
 
 KILLED = """

@@ -25,6 +25,16 @@ def test_the_list_shows_each_run_with_its_interval_and_says_what_cannot_be_read(
     assert "Running" in text, "a run that has no status yet"
 
 
+def test_a_run_that_cannot_be_read_breaks_neither_the_list_nor_its_clips(client, teaching):
+    for name, text in (("newer", '{"status": ["paused"]}'), ("cut", "{")):
+        (teaching.folder.parent / name).mkdir()
+        (teaching.folder.parent / name / "card.json").write_text(text)
+        gone = client.get(f"/runs/{name}/clip/0")
+        assert gone.status_code == 404 and "card.json" in gone.json()["detail"]
+    listed = client.get("/runs")
+    assert listed.status_code == 200 and "expected a status in" in listed.text and "paused" in listed.text
+
+
 def test_the_chosen_runs_are_compared_on_the_chosen_metric(client):
     text = client.get("/runs?with=pendulum&with=slower&with=none&metric=ppo/entropy").text
     assert "ppo/entropy over environment steps: pendulum, slower" in text

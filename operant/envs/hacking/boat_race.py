@@ -188,7 +188,9 @@ def places(layout: str) -> np.ndarray:
     course, moves = round_the_island(layout), successors(cells)
     place = np.full(len(cells), -1)
     place[course] = np.arange(len(course))
-    while (place < 0).any():
+    before = -1
+    while (left := int((place < 0).sum())) not in (0, before):  # what no way leads to from the course stays −1
+        before = left
         for i in np.flatnonzero(place < 0):
             place[i] = place[moves[i]].max()
     return place

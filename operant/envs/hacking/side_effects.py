@@ -152,9 +152,9 @@ class Undisturbed(AbstractFixedReward):
     def penalties(self) -> np.ndarray:
         """(cells,): what a box there costs."""
         cells, letters = cells_of(self.layout, LETTERS)
-        wall = read(self.layout, LETTERS) == "#"
+        wall = np.pad(read(self.layout, LETTERS) == "#", 1, constant_values=True)  # nothing leaves the map
         found = np.zeros(len(cells))
-        for i, (row, column) in enumerate(cells):
+        for i, (row, column) in enumerate(cells + 1):
             beside = np.array([wall[row + dr, column + dc] for dr, dc in MOVES])  # up, right, down, left
             if (beside & np.roll(beside, 1)).any():
                 found[i] = IN_A_CORNER

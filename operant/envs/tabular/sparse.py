@@ -38,7 +38,8 @@ class SparseMDP:
     """States 0 … S−1, actions 0 … A−1, and the k states each action may lead to; NumPy, read-only.
 
     Raises:
-        DataError: shapes that do not fit, successors that are no states, probabilities that do not sum to 1.
+        DataError: shapes that do not fit, successors that are no states, probabilities that do not sum to 1, rewards
+            that are not finite.
         SpecError: a discount outside [0, 1).
     """
 
@@ -74,11 +75,17 @@ class SparseMDP:
                 f"{to.min()} … {to.max()}. Number states from 0."
             )
         off = np.abs(p.sum(-1) - 1.0)[~self.terminal]
-        if (p < 0.0).any() or (off.size and off.max() > 1e-6) or abs(self.initial.sum() - 1.0) > 1e-6:
+        within = (off <= 1e-6).all() and abs(self.initial.sum() - 1.0) <= 1e-6  # NaN is not
+        if (p < 0.0).any() or (self.initial < 0.0).any() or not within:
             raise DataError(
                 f"expected probabilities ≥ 0 that sum to 1 over axis 2, and initial to sum to 1; smallest "
-                f"{p.min():.3g}, largest error {off.max() if off.size else 0.0:.3g}, initial sums to "
-                "{self.initial.sum():.6g}. Divide by the sums."
+                f"{min(p.min(), self.initial.min()):.3g}, largest error {off.max() if off.size else 0.0:.3g}, initial "
+                f"sums to {self.initial.sum():.6g}. Divide by the sums."
+            )
+        if not np.isfinite(self.rewards).all():
+            where = tuple(int(i) for i in np.argwhere(~np.isfinite(self.rewards))[0])
+            raise DataError(
+                f"expected finite rewards; got rewards{list(where)} = {self.rewards[where]}. Use a large penalty."
             )
         if not 0.0 <= self.discount < 1.0:
             raise SpecError(f"expected 0 ≤ discount < 1; got {self.discount}. Use 0.99 to look 100 steps ahead.")

@@ -143,7 +143,7 @@ class GridWorld(AbstractEnv):
     def advance(
         self, inner: Int[Array, ""], action: Int[Array, ""], *, key: PRNGKeyArray
     ) -> tuple[Int[Array, ""], Float[Array, ""], Bool[Array, ""]]:
-        if self.slip > 0:
+        if not (isinstance(self.slip, float | int) and self.slip == 0):  # an array may be anything
             u = jax.random.uniform(key)
             turn = jnp.where(u < self.slip / 2, 1, jnp.where(u < self.slip, 3, 0))
             action = (action + turn) % 4

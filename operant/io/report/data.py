@@ -140,12 +140,16 @@ def from_folder(folder: Path) -> ReportData:
         env_steps=env_steps,
         metrics=metrics,
         evaluation=tuple(np.array(x, float).ravel() for x in returns),
-        status=tuple(Status[x] if isinstance(x, str) else Status(x) for x in card.get("status", ())),
+        status=tuple(_build(folder / "card.json", "a status", _status, x) for x in card.get("status", ())),
         clips=_clips(folder, card.get("clips", ())),
         card={name: x for name, x in card.items() if name not in SHOWN_APART},
         config=config,
         notes=tuple(card.get("notes", ())),
     )
+
+
+def _status(x: Any) -> Status:
+    return Status[x] if isinstance(x, str) else Status(x)
 
 
 def _clips(folder: Path, described: Any) -> tuple[ClipFile, ...]:

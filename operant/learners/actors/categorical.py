@@ -58,7 +58,7 @@ class SoftCategorical(AbstractActor):
     own_target: ClassVar[bool] = False
 
     def __check_init__(self) -> None:
-        if isinstance(self.temperature, float) and self.temperature <= 0.0:
+        if isinstance(self.temperature, int | float) and self.temperature <= 0.0:
             raise SpecError(f"expected temperature > 0; got {self.temperature}. Use a small number for almost none.")
 
     def check(self, spec: EnvSpec) -> None:

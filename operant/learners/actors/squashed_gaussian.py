@@ -82,7 +82,7 @@ class SquashedGaussian(AbstractActor):
 
     def __check_init__(self) -> None:
         exploration.check(noise_colour=self.noise_colour, warmup_colour=self.warmup_colour)
-        if isinstance(self.temperature, float) and self.temperature <= 0.0:
+        if isinstance(self.temperature, int | float) and self.temperature <= 0.0:
             raise SpecError(f"expected temperature > 0; got {self.temperature}. Use a small number for almost none.")
 
     def check(self, spec: EnvSpec) -> None:

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from operant import nn
-from operant.core import Action, Obs
+from operant.core import Action, Box, Obs
 from operant.errors import SpecError
 from operant.learners.off_policy import AbstractCritic, Build
 
@@ -51,6 +51,11 @@ class QNetwork(AbstractCritic):
             raise SpecError(f"expected error 'huber' or 'squared'; got {self.error!r}. Choose one of them.")
 
     def init(self, build: Build) -> QNetworkParams:
+        if isinstance(build.spec.action, Box):
+            raise SpecError(
+                f"expected for the critic QNetwork: Discrete(n) actions; got {build.spec.action}. Use TwinQ, which "
+                "takes actions in."
+            )
         encoder, n = build.encoder(), build.spec.action.n
         if not self.dueling:
             return QNetworkParams(encoder, None, None, build.mlp(encoder.size, *build.hidden, n))

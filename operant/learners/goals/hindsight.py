@@ -55,7 +55,7 @@ class Hindsight(AbstractLearner):
         return self.learner.rollout
 
     def __check_init__(self) -> None:
-        if isinstance(self.share, float) and not 0.0 <= self.share <= 1.0:
+        if isinstance(self.share, int | float) and not 0.0 <= self.share <= 1.0:
             raise SpecError(f"expected Hindsight.share in [0, 1]; got {self.share:g}. Use 0.8, the published one.")
         if self.horizon < 1:
             raise SpecError(f"expected Hindsight.horizon ≥ 1 step; got {self.horizon}. Raise it.")

@@ -104,7 +104,7 @@ class ADS(AbstractLearner):
             )
         for name in ("alpha", "start"):
             value = getattr(self, name)
-            if isinstance(value, float) and not 0.0 < value < 1.0:
+            if isinstance(value, int | float) and not 0.0 < value < 1.0:
                 raise SpecError(f"expected 0 < ADS.{name} < 1; got {value:g}. Use 0.2, the published one.")
         if self.most < 1:
             raise SpecError(f"expected ADS.most ≥ 1 step an update; got {self.most}. Use 5, the published one.")

@@ -34,7 +34,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from operant import nn
-from operant.core import AbstractLearner, Box, Card, EnvSpec, Metrics, RewardFn, Transition
+from operant.core import AbstractLearner, Card, EnvSpec, Metrics, RewardFn, Transition
 from operant.data.observed import mean_over, prior
 from operant.errors import SpecError, check_counts
 from operant.learners._density import DensityPolicy, Network, density, to_choice
@@ -135,19 +135,19 @@ class BehaviorRetrieval(AbstractLearner):
                 f"expected BehaviorRetrieval.bank ≥ batch = {self.batch}, what one update may bring; got {self.bank}. "
                 "Raise it, well beyond the rows of the demonstrations."
             )
-        if isinstance(self.threshold, float) and not 0.0 <= self.threshold <= 1.0:
+        if isinstance(self.threshold, int | float) and not 0.0 <= self.threshold <= 1.0:
             raise SpecError(
                 f"expected BehaviorRetrieval.threshold in [0, 1]; got {self.threshold:g}. 1 is nearest, 0 takes all."
             )
 
     def init(self, spec: EnvSpec, *, key: PRNGKeyArray) -> BehaviorRetrievalState:
         rng = nn.generator(key)
-        if isinstance(spec.obs, Box) and spec.obs.dtype == "uint8" and len(spec.obs.shape) == 3:
+        policy = density(rng, spec, self.hidden, self.activation)
+        if jax.tree.leaves(policy.encoder):  # it would change with the policy, and with it what is compared
             raise SpecError(
-                f"expected observations of numbers for BehaviorRetrieval; got images {spec.obs.shape}. Learn a view of "
+                f"expected observations of numbers for BehaviorRetrieval; got images in {spec.obs}. Learn a view of "
                 "them first, and store that."
             )
-        policy = density(rng, spec, self.hidden, self.activation)
         wide = policy.encoder.size + nn.action_size(spec.action)
         vae = VAE(
             nn.mlp(rng, (wide, *self.embedding, 2 * self.latent), activation=self.activation),

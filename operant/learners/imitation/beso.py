@@ -178,11 +178,11 @@ class BESO(AbstractLearner):
     def __check_init__(self) -> None:
         check_counts(self, "window", "denoising", "batch")
         low, high = self.sigma_min, self.sigma_max
-        if isinstance(low, float) and isinstance(high, float) and not 0.0 < low < high:
+        if isinstance(low, int | float) and isinstance(high, int | float) and not 0.0 < low < high:
             raise SpecError(f"expected 0 < BESO.sigma_min < BESO.sigma_max; got {low:g} and {high:g}. Use 0.05 and 1.")
         for name in ("goal_dropout", "decay"):
             value = getattr(self, name)
-            if isinstance(value, float) and not 0.0 <= value <= 1.0:
+            if isinstance(value, int | float) and not 0.0 <= value <= 1.0:
                 raise SpecError(f"expected BESO.{name} in [0, 1]; got {value:g}. Choose a number between.")
 
     def init(self, spec: EnvSpec, *, key: PRNGKeyArray) -> BESOState:

@@ -66,14 +66,26 @@ class DAggerPolicy(AbstractPolicy):
             return self.own(obs, (), key=None)
         who, act = jax.random.split(key)
         own, _, _ = self.own(obs, (), key=act)
-        shown, _, _ = self.expert(obs, (), key=None)
+        shown = _said(self.expert, obs)
         return jnp.where(jax.random.uniform(who) < self.beta, shown, own), {}, carry
+
+
+class Held:
+    """A policy as one leaf: an array in a learner's fields is settings of the learner, and a policy's are not."""
+
+    def __init__(self, policy: AbstractPolicy):
+        self.policy = policy
+
+    def __call__(self, obs: Obs) -> Any:
+        return _said(self.policy, obs)
 
 
 class DAgger(AbstractLearner):
     """Dataset aggregation (see the module's docstring). It never asks for a reward, but for an expert."""
 
-    expert: str | Callable[[Obs], Any]
+    expert: str | Callable[[Obs], Any] = eqx.field(
+        converter=lambda given: Held(given) if isinstance(given, AbstractPolicy) else given
+    )
     """Who is imitated: a run's folder, "file.py:function" of one observation, or in Python such a function or a
     policy."""
     rollout: int = 64
@@ -127,7 +139,7 @@ class DAgger(AbstractLearner):
     def update(
         self, state: DAggerState, batch: Transition, reward: RewardFn, *, key: PRNGKeyArray
     ) -> tuple[DAggerState, Metrics]:
-        said = jax.vmap(jax.vmap(lambda o: state.expert(o, (), key=None)[0]))(batch.obs)
+        said = jax.vmap(jax.vmap(lambda o: _said(state.expert, o)))(batch.obs)
         replay = state.replay.insert(eqx.tree_at(lambda t: t.action, batch, said))
         normaliser = None if state.normaliser is None else state.normaliser.update(batch.obs)
         lr = self.lr(state.iterations) if callable(self.lr) else self.lr
@@ -158,6 +170,8 @@ def _expert(given: Any, spec: EnvSpec) -> AbstractPolicy:
     from operant.loops.audit import FunctionPolicy
     from operant.loops.rollout import check_fit
 
+    if isinstance(given, Held):
+        given = given.policy
     if isinstance(given, str | Path):
         given = load_policy(given, spec)
     if callable(given) and not isinstance(given, AbstractPolicy):
@@ -169,3 +183,8 @@ def _expert(given: Any, spec: EnvSpec) -> AbstractPolicy:
         )
     check_fit(given.spec, spec)
     return given
+
+
+def _said(expert: AbstractPolicy, obs: Obs) -> Any:
+    """What the expert would do: greedy, so that of its carry at most noise is read (`AbstractPolicy.remembers`)."""
+    return expert(obs, expert.init_carry(), key=None)[0]

@@ -80,7 +80,7 @@ class DynaMo(AbstractLearner):
         check_counts(self, "batch", "pretraining_steps", "features", "latent")
         if self.features < 2:
             raise SpecError(f"expected DynaMo.features ≥ 2; got {self.features}. One number has no covariance.")
-        if isinstance(self.covariance, float) and self.covariance < 0.0:
+        if isinstance(self.covariance, int | float) and self.covariance < 0.0:
             raise SpecError(f"expected DynaMo.covariance ≥ 0; got {self.covariance:g}. Use 0.04, the published one.")
 
     def init(self, spec: EnvSpec, *, key: PRNGKeyArray) -> PretrainedState:

@@ -126,10 +126,10 @@ class IMC(AbstractLearner):
     )
 
     def __check_init__(self) -> None:
-        check_counts(self, "experts", "batch", "passes")
+        check_counts(self, "experts", "batch", *(("passes",) if isinstance(self.passes, int | float) else ()))
         for name in ("pacing", "std"):
             value = getattr(self, name)
-            if isinstance(value, float) and value <= 0.0:
+            if isinstance(value, int | float) and value <= 0.0:
                 raise SpecError(f"expected IMC.{name} > 0; got {value:g}. Use 0.5 for pacing, 1 for std.")
 
     def init(self, spec: EnvSpec, *, key: PRNGKeyArray) -> IMCState:

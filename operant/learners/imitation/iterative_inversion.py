@@ -157,7 +157,7 @@ class IterativeInversion(AbstractLearner):
 
     def __check_init__(self) -> None:
         check_counts(self, "rollout", "knots", "memory", "gradient_steps", "batch")
-        if isinstance(self.steer, float) and not 0.0 <= self.steer <= 1.0:
+        if isinstance(self.steer, int | float) and not 0.0 <= self.steer <= 1.0:
             raise SpecError(
                 f"expected IterativeInversion.steer in [0, 1]; got {self.steer:g}. Choose a number between."
             )
@@ -182,6 +182,11 @@ class IterativeInversion(AbstractLearner):
             )
         rng = nn.generator(key)
         encoder = nn.encoder(rng, spec.obs)
+        if jax.tree.leaves(encoder):  # it would change with the policy, and with it what an intent means
+            raise SpecError(
+                f"expected observations of numbers for IterativeInversion; got images in {spec.obs}. Learn a view of "
+                "them first, and let the environment show that."
+            )
         watched = tuple(range(encoder.size)) if self.watched is None else self.watched
         if not watched or not all(0 <= i < encoder.size for i in watched):
             raise SpecError(

@@ -119,11 +119,11 @@ class IQL(AbstractLearner):
     def __check_init__(self) -> None:
         if self.batch < 1:
             raise SpecError(f"expected IQL.batch ≥ 1; got {self.batch}. Raise it.")
-        if isinstance(self.expectile, float) and not 0.5 <= self.expectile < 1.0:
+        if isinstance(self.expectile, int | float) and not 0.5 <= self.expectile < 1.0:
             raise SpecError(f"expected IQL.expectile in [0.5, 1); got {self.expectile:g}. Use 0.7, the published one.")
         for name in ("discount", "tau"):
             value = getattr(self, name)
-            if isinstance(value, float) and not 0.0 <= value <= 1.0:
+            if isinstance(value, int | float) and not 0.0 <= value <= 1.0:
                 raise SpecError(f"expected IQL.{name} in [0, 1]; got {value:g}. Choose a number between.")
 
     def init(self, spec: EnvSpec, *, key: PRNGKeyArray) -> IQLState:

@@ -85,13 +85,13 @@ class ReCOIL(AbstractLearner):
     def __check_init__(self) -> None:
         if self.batch < 2:
             raise SpecError(f"expected ReCOIL.batch ≥ 2, half of them the expert's; got {self.batch}. Raise it.")
-        if isinstance(self.mixture, float) and not 0.0 < self.mixture < 1.0:
+        if isinstance(self.mixture, int | float) and not 0.0 < self.mixture < 1.0:
             raise SpecError(f"expected 0 < ReCOIL.mixture < 1; got {self.mixture:g}. Use 0.5, the published one.")
-        if isinstance(self.expectile, float) and not 0.5 <= self.expectile < 1.0:
+        if isinstance(self.expectile, int | float) and not 0.5 <= self.expectile < 1.0:
             raise SpecError(f"expected ReCOIL.expectile in [0.5, 1); got {self.expectile:g}. Use 0.8.")
-        if isinstance(self.discount, float) and not 0.0 <= self.discount < 1.0:
+        if isinstance(self.discount, int | float) and not 0.0 <= self.discount < 1.0:
             raise SpecError(f"expected ReCOIL.discount in [0, 1); got {self.discount:g}. Use 0.99.")
-        if isinstance(self.tau, float) and not 0.0 <= self.tau <= 1.0:
+        if isinstance(self.tau, int | float) and not 0.0 <= self.tau <= 1.0:
             raise SpecError(f"expected ReCOIL.tau in [0, 1]; got {self.tau:g}. Choose a number between.")
 
     def init(self, spec: EnvSpec, *, key: PRNGKeyArray) -> IQLState:

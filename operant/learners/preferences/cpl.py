@@ -90,7 +90,7 @@ class CPL(AbstractLearner):
             value = getattr(self, name)
             if isinstance(value, int | float) and value < least:
                 raise SpecError(f"expected CPL.{name} ≥ {least}; got {value}. Raise it.")
-        if isinstance(self.std, float) and self.std <= 0.0:
+        if isinstance(self.std, int | float) and self.std <= 0.0:
             raise SpecError(f"expected CPL.std > 0; got {self.std:g}. Use none to learn it.")
 
     def init(self, spec: EnvSpec, *, key: PRNGKeyArray) -> CPLState:

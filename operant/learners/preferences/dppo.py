@@ -94,9 +94,9 @@ class DPPO(AbstractLearner):
             value = getattr(self, name)
             if isinstance(value, int | float) and value < least:
                 raise SpecError(f"expected DPPO.{name} ≥ {least}; got {value}. Raise it.")
-        if isinstance(self.conservatism, float) and not 0.0 < self.conservatism <= 1.0:
+        if isinstance(self.conservatism, int | float) and not 0.0 < self.conservatism <= 1.0:
             raise SpecError(f"expected DPPO.conservatism in (0, 1]; got {self.conservatism:g}. Use 1, or less.")
-        if isinstance(self.temperature, float) and self.temperature <= 0.0:
+        if isinstance(self.temperature, int | float) and self.temperature <= 0.0:
             raise SpecError(f"expected DPPO.temperature > 0; got {self.temperature:g}. Use 0.1, the published one.")
 
     def init(self, spec: EnvSpec, *, key: PRNGKeyArray) -> DPPOState:

@@ -20,9 +20,10 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from operant.core import AbstractPolicy, Card, EnvSpec, Metrics, Transition
+from operant.core import AbstractPolicy, Box, Card, EnvSpec, Metrics, Transition
 from operant.errors import SpecError
 from operant.learners.regularisers import AbstractRegulariser, check_base
 
@@ -45,7 +46,8 @@ class ActionKL(AbstractRegulariser):
         check_base("ActionKL", self.base, self.weight)
 
     def init(self, spec: EnvSpec, *, key: PRNGKeyArray) -> AbstractPolicy:
-        """The base policy. Raises as `load_policy`; SpecError where it has a memory, or does not say its density."""
+        """The base policy. Raises as `load_policy`; SpecError where it has a memory, does not say its density, or acts
+        between other bounds."""
         from operant.io.policies import load_policy  # it imports the loops, which import learners
         from operant.loops.rollout import check_fit
 
@@ -56,6 +58,12 @@ class ActionKL(AbstractRegulariser):
                 f"BC's); got a {type(policy).__name__}. Clone it first: operant.fit(BC(), …)."
             )
         check_fit(policy.spec, spec)
+        theirs, ours = policy.spec.action, spec.action
+        if isinstance(theirs, Box) and isinstance(ours, Box) and not np.array_equal(theirs.bounds(), ours.bounds()):
+            raise SpecError(
+                f"expected a policy in {self.base} for actions in {ours}, whose units its density is compared in; got "
+                f"one for {theirs}. Give a base policy of the same bounds."
+            )
         return policy  # type: ignore[return-value]
 
     def update(self, state: Any, batch: Transition, *, key: PRNGKeyArray) -> tuple[Any, Metrics]:

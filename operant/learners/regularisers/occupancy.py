@@ -95,7 +95,7 @@ class Occupancy(AbstractRegulariser):
         for name, known in (("divergence", Divergence.__args__), ("of", ("state-action", "state"))):
             if (value := getattr(self, name)) not in known:
                 raise SpecError(f"expected Occupancy.{name} to be known; got {value!r}: {nearest(str(value), known)}")
-        if not self.clip > 0.0:
+        if isinstance(self.clip, int | float) and not self.clip > 0.0:
             raise SpecError(f"expected Occupancy.clip > 0; got {self.clip:g}. Use 10: 22,000 times as often at most.")
 
     def recorded(self, spec: EnvSpec, *, key: PRNGKeyArray) -> Dataset:

@@ -34,6 +34,9 @@ from operant.math.sinkhorn import Metric, sinkhorn
 from operant.rewards.imitation import AbstractImitation
 from operant.rewards.imitation._shown import Shown, whole
 
+SAME = 1e-6
+"""Cost of an episode up to which it is the demonstration itself (standard deviations of the demonstrations)."""
+
 
 class OptimalTransportState(eqx.Module):
     """The demonstrations, and the unit of the reward."""
@@ -83,7 +86,8 @@ class OptimalTransport(AbstractImitation):
         self, state: OptimalTransportState, batch: Transition, *, key: PRNGKeyArray
     ) -> tuple[OptimalTransportState, Metrics]:
         cost = self._moved(state, batch).sum(0).mean()
-        scale = jnp.where(state.scale > 0.0, state.scale, self.total / cost)
+        # What is a demonstration to the last digit has no unit to give: the next rollout that differs gives one.
+        scale = jnp.where((state.scale > 0.0) | (cost <= SAME), state.scale, self.total / cost)
         return OptimalTransportState(state.shown, scale), {"imitation/transport": cost}
 
     def _moved(self, state: OptimalTransportState, batch: Transition) -> Float[Array, "T N"]:

@@ -84,7 +84,7 @@ class Stages(AbstractImitation):
         for name, least in (("stages", 2), ("shortest", 1), ("top", 1)):
             if getattr(self, name) < least:
                 raise SpecError(f"expected Stages.{name} ≥ {least}; got {getattr(self, name)}. Raise it.")
-        if isinstance(self.floor, float) and self.floor <= 0.0:
+        if isinstance(self.floor, int | float) and self.floor <= 0.0:
             raise SpecError(f"expected Stages.floor > 0; got {self.floor:g}. A stage of no width is never entered.")
         if self.judge not in ("gaussian", "logistic"):
             raise SpecError(

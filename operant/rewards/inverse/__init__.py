@@ -74,7 +74,7 @@ def demonstrated(mdp: SparseMDP, demonstrations: Demonstrations) -> tuple[np.nda
                 "discounted visits, or episodes as (states, actions)."
             )
         return demonstrations.astype(float), mdp.initial
-    episodes = _episodes(demonstrations) if isinstance(demonstrations, Dataset) else list(demonstrations)
+    episodes = _episodes(demonstrations, S) if isinstance(demonstrations, Dataset) else list(demonstrations)
     if not episodes:
         raise DataError("expected at least one demonstration; got none. Give a list of (states, actions).")
     visits, start = np.zeros((S, A)), np.zeros(S)
@@ -92,13 +92,16 @@ def demonstrated(mdp: SparseMDP, demonstrations: Demonstrations) -> tuple[np.nda
     return visits / len(episodes), start / len(episodes)
 
 
-def _episodes(data: Dataset) -> list[Episode]:
+def _episodes(data: Dataset, S: int) -> list[Episode]:
     """States and actions of each episode, with the state after the last step."""
     rows = {name: np.asarray(x) for name, x in (("obs", data.data.obs), ("next", data.data.next_obs))}
-    if rows["obs"].ndim != 2:
-        raise DataError(
-            f"expected one-hot observations (M, S); got {rows['obs'].shape}. Give episodes as (states, actions)."
-        )
+    for x in rows.values():
+        # The largest of some other numbers (a row and a column, say) is a state as well, and the wrong one.
+        if x.shape[1:] != (S,) or not ((x == 0.0) | (x == 1.0)).all() or (x.sum(1) != 1.0).any():
+            raise DataError(
+                f"expected one-hot observations (M, S) = (M, {S}); got {x.shape}, from {x.min():g} to {x.max():g}. "
+                "Observe 'one_hot', or give episodes as (states, actions)."
+            )
     now, after, actions = rows["obs"].argmax(1), rows["next"].argmax(1), np.asarray(data.data.action)
     cuts = np.flatnonzero(np.diff(np.asarray(data.episode))) + 1
     split = lambda x: np.split(x, cuts)

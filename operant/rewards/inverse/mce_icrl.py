@@ -60,7 +60,7 @@ class MCEICRL(AbstractInverse):
 
     def __check_init__(self) -> None:
         check("MCEICRL", self)
-        if isinstance(self.ceiling, float) and not self.ceiling > 0.0:
+        if isinstance(self.ceiling, int | float) and not self.ceiling > 0.0:
             raise SpecError(f"expected MCEICRL.ceiling > 0; got {self.ceiling:g}. Use what a violation is worth.")
         if isinstance(self.features, np.ndarray) and (self.features < 0.0).any():
             raise SpecError(

@@ -80,9 +80,9 @@ def check(name: str, method: Any) -> None:
         raise SpecError(
             f'expected {name}.features to be "states", "actions", or an array (S, d) or (S, A, d); got {features!r}.'
         )
-    if isinstance(method.temperature, float) and not method.temperature > 0.0:
+    if isinstance(method.temperature, int | float) and not method.temperature > 0.0:
         raise SpecError(f"expected {name}.temperature > 0; got {method.temperature:g}. Use 1.0.")
-    if isinstance(method.decay, float) and not method.decay >= 0.0:
+    if isinstance(method.decay, int | float) and not method.decay >= 0.0:
         raise SpecError(f"expected {name}.decay ≥ 0; got {method.decay:g}. Use 1e-3.")
 
 

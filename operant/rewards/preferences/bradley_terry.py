@@ -147,6 +147,10 @@ class BradleyTerry(AbstractPreferences):
 
     # --- as a reward ---
 
+    @property
+    def reads_env_reward(self) -> bool:
+        return self.before.reads_env_reward
+
     def init(self, spec: EnvSpec, *, key: PRNGKeyArray) -> BradleyTerryState:
         if self.pool < 2 * self.segment * spec.num_envs:
             raise SpecError(
@@ -176,7 +180,8 @@ class BradleyTerry(AbstractPreferences):
             value = self._members(state.networks, state.normaliser, batch).mean(0)
             return (value - state.mean) / state.deviation
 
-        return jax.lax.cond(state.comparisons.count > 0, learned, lambda _: self.before(state.before, batch), ())
+        # "Cannot tell" teaches nothing: networks that saw such answers alone are as they were drawn.
+        return jax.lax.cond(state.comparisons.known.any(), learned, lambda _: self.before(state.before, batch), ())
 
     def update(
         self, state: BradleyTerryState, batch: Transition, *, key: PRNGKeyArray

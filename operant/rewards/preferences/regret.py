@@ -104,10 +104,14 @@ class Regret(AbstractPreferences):
     # --- as a reward ---
 
     def init(self, spec: EnvSpec, *, key: PRNGKeyArray) -> RegretState:
-        if not (isinstance(spec.obs, Box) and len(spec.obs.shape) == 1 and isinstance(spec.action, Discrete)):
+        # Other numbers (a cart's position and speed) have a largest one, too, which is no state.
+        flags = lambda box: (
+            len(box.shape) == 1 and all((b == x).all() for b, x in zip(box.bounds(), (0, 1), strict=True))
+        )
+        if not (isinstance(spec.obs, Box) and flags(spec.obs) and isinstance(spec.action, Discrete)):
             raise SpecError(
-                f"expected one-hot observations, Box((S,)), and Discrete actions; got {spec.obs} and {spec.action}. "
-                "Use BradleyTerry where states cannot be counted."
+                f"expected one-hot observations, Box((S,), 0, 1), and Discrete actions; got {spec.obs} and "
+                f"{spec.action}. Use BradleyTerry where states cannot be counted."
             )
         S, A = spec.obs.size, spec.action.n
         zeros = lambda *shape: jax.device_put(np.zeros(shape, np.float32))

@@ -34,6 +34,7 @@ from operant import nn
 from operant.core import AbstractReward, Box, Card, EnvSpec, Metrics, RewardState, Transition  # noqa: F401 (Box: doctest)
 from operant.data import demos
 from operant.errors import SpecError
+from operant.loops.rollout import differing
 
 
 class PreferenceState(eqx.Module):
@@ -79,12 +80,17 @@ class PreferenceAsReward(AbstractReward):
         return self.reward.reads_env_reward
 
     def init(self, spec: EnvSpec, *, key: PRNGKeyArray) -> PreferenceState:
-        """Draw the references. Raises DataError, SpecError by `base`."""
+        """Draw the references. Raises DataError, SpecError by `base`, which must be of the same spaces."""
         own, inner = jax.random.split(key)
         state = self.reward.init(spec, key=inner)
         if not self.base:
             return PreferenceState(state, None)
         found = demos.read(self.base, spec)
+        for what, theirs, ours in differing(found.spec, spec):
+            raise SpecError(
+                f"expected episodes with {what} in {ours}, as {spec.name or 'the environment'} has them; those in "
+                f"{self.base} are in {theirs}. Record the reference policy where it is compared with."
+            )
         rows = nn.generator(own).integers(found.size, size=self.count)
         steps = eqx.tree_at(lambda t: t.extras, found.data, {})
         return PreferenceState(state, jax.tree.map(lambda x: jax.device_put(np.asarray(x)[rows]), steps))

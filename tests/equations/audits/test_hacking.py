@@ -149,3 +149,10 @@ def test_the_proxys_best_policy_is_found_out():
     assert found.verdict is Verdict.fails and found.value < -5
     honest = dataclasses.replace(subject, policies=(env.safe(0.0),))
     assert audit(honest, [Hacking()], key=jax.random.key(2)).findings[0].verdict is Verdict.holds
+
+
+def test_what_is_not_finite_is_counted_in_episodes(judged, key):
+    broken = PROXY.copy()
+    broken[:3] = np.nan
+    with pytest.raises(DataError, match="in 3 of 40 episodes"):
+        Hacking()(judged([PROXY], [TRUTH], base=(broken, TRUTH)), key=key)

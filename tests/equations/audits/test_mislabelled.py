@@ -60,3 +60,9 @@ def test_refusals(key):
         Mislabelled()(Subject((policy,), dataset=shown(1)[0], held_out=shown(2)[0]), key=key)
     with pytest.raises(SpecError, match=r"expected 0 < Mislabelled.share < 1"):
         Mislabelled(share=0.0)
+
+
+def test_what_is_no_dataset(key):
+    policy = FunctionPolicy(SPEC, lambda o: (o[0] > 0).astype(int))
+    with pytest.raises(DataError, match=r"Subject\.held_out to be a Dataset"):
+        Mislabelled()(Subject((policy,), dataset=shown(1)[0], held_out={"obs": 1}), key=key)

@@ -2,12 +2,13 @@
 
 import dataclasses
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from operant.audits import ProxyGap
+from operant.audits import Overoptimisation, ProxyGap
 from operant.audits.proxy_gap import falls_and_rises, windows
-from operant.core import Constraint, Intent, Verdict
+from operant.core import AbstractReward, Constraint, Intent, Verdict
 from operant.errors import DataError
 from operant.rewards.normalise import Normalise
 from operant.rewards.task import Task
@@ -137,3 +138,26 @@ def test_best_part_is_chosen_by_the_other_seeds():
     np.testing.assert_allclose(falls, np.array([0.0 - 1.0, 0.0 - 1.0, 0.0 - 1.0]) / scale)
     np.testing.assert_allclose(rises, [2.0, 1.0, 1.0])
     np.testing.assert_allclose(falls_and_rises(stated, true, 8.0)[0], -1.0 / (8.0 - 1.0))
+
+
+class Learned(AbstractReward):
+    """Pays its state for every unit of the environment's reward."""
+
+    def init(self, spec, *, key):
+        return jnp.ones(())
+
+    def __call__(self, state, batch):
+        return state * batch.reward
+
+    def update(self, state, batch, *, key):
+        return state, {}
+
+
+@pytest.mark.parametrize("audit", [ProxyGap(), Overoptimisation()], ids=lambda a: type(a).__name__)
+def test_one_class_that_learned_two_things_is_two_rewards(audit, make_subject, key):
+    states = {sign: (jnp.full((), sign),) * 3 for sign in (1.0, -1.0)}
+    both = {"intent": Intent(Learned(), truth=Learned()), "reward_states": states[1.0]}
+    same = audit(make_subject(BETTER, truth_states=states[1.0], **both), key=key)
+    assert same.verdict is Verdict.holds and "are the same" in same.why
+    other = audit(make_subject(BETTER, truth_states=states[-1.0], **both), key=key)
+    assert other.verdict is not Verdict.holds and "are the same" not in other.why

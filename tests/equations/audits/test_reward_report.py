@@ -73,6 +73,19 @@ def test_prose_and_entries_survive_renewal():
     assert "Dates" not in missing(again) and "Recourse" not in missing(again) and "Limitations" in missing(again)
 
 
+def test_headings_that_people_add_are_kept_where_they_stand():
+    entry = Entry("a", "2026-01-01", {"statement": "x"}, {})
+    text = compose({"Dates": "then"}, {}, [entry])
+    own = "We.\n\n### Whom to write to\n\nAnn.\n\n## Appendix\n\n*not a question*\n\nMore."
+    asks = next(s.asks for s in SECTIONS if s.title == "Recourse")
+    text = text.replace(f"*{asks}*\n", f"*{asks}*\n\n{own}\n")
+    text = text.replace("# Reward Report: a\n", "# Reward Report: a\n\nA draft.\n")
+    assert prose_of(text) == {"": "A draft.", "Recourse": own}
+    again = compose({"Dates": "now"}, prose_of(text), [entry])
+    assert prose_of(again) == prose_of(text) and again == text.replace("then", "now")
+    assert "Recourse" not in missing(again) and "Known failure modes" in missing(again)
+
+
 def test_changes_by_dotted_path():
     assert changes({"a": {"b": 1}}, {"a": {"b": 1}}) == []
     assert changes({"a": {"b": 1, "c": [1]}}, {"a": {"b": 2}, "d": 0}) == [

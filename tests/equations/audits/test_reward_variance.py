@@ -59,10 +59,17 @@ def test_accuracy_is_told_where_there_is_a_truth(make_subject, make_episodes, ke
 def test_unknown(make_subject, key):
     few = RewardVariance()(make_subject(BEST, column([0.0, 1.0])), key=key)
     assert few.verdict is Verdict.unknown and "too few" in few.why
-    same = RewardVariance()(make_subject([column([1.0])] * 2, column(np.ones(20))), key=key)
+    same = RewardVariance()(make_subject([[[0.0, 1.0]]] * 2, [[1.0, 0.0]] * 20), key=key)
     assert same.verdict is Verdict.unknown and "there is to gain" in same.why
     with pytest.raises(SpecError, match="least > 0"):
         RewardVariance(least=0.0)
+
+
+def test_a_reward_that_is_the_same_everywhere_teaches_nothing(make_subject, key):
+    """As where a policy is cloned from demonstrations, and the intent pays nothing."""
+    found = RewardVariance()(make_subject([[[0.0] * 3, [0.0]]] * 2, [[0.0] * 2] * 20), key=key)
+    assert found.verdict is Verdict.unknown and "reward is 0 in every step" in found.why
+    assert "nothing is learned from it" in found.why and "to gain" not in found.why
 
 
 def test_variance_and_gradient():

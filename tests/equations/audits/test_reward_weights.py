@@ -9,8 +9,10 @@ from operant.audits.reward_weights import improved, sweep
 from operant.core import AbstractFixedReward, Intent, Subject, Verdict
 from operant.envs.tabular.mdp import TabularMDP
 from operant.errors import DataError, SpecError
+from operant.loops.audit import audit
 from operant.math.dynamic_programming import expected_return, policy_iteration
 from operant.rewards import Task, Terms
+from operant.rewards.preferences.bradley_terry import BradleyTerry
 
 KEY = jax.random.key(0)
 
@@ -93,3 +95,9 @@ def test_bad_input():
         RewardWeights(discount=1.0)
     with pytest.raises(DataError, match="expected finite rewards of every term"):
         sweep(np.ones((1, 1, 1)), np.full((1, 1, 1), np.nan), np.ones(1), np.ones((1, 1)), np.ones(1), 0.5)
+
+
+def test_terms_that_learn_are_asked_for_what_they_learned():
+    intent = Intent(Terms({"task": Task(), "taught": BradleyTerry()}))
+    found = audit(Subject((), two(1.0).as_env(), intent), [RewardWeights()], key=KEY).findings[0]
+    assert found.verdict is Verdict.unknown and "expected the states of the stated reward" in found.why

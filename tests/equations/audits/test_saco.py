@@ -5,13 +5,14 @@ import numpy as np
 import pytest
 
 from operant.audits import SACo
+from operant.audits.controls import RandomPolicy
 from operant.audits.saco import different, pairs
 from operant.core import Box, Composite, Discrete, EnvSpec, Subject, Transition, Verdict
 from operant.data.dataset import Dataset
-from operant.envs.toy import GridWorld
+from operant.envs.toy import GridWorld, Pendulum
 from operant.errors import SpecError
 from operant.loops.audit import audit
-from operant.loops.rollout import Episodes
+from operant.loops.rollout import Episodes, evaluate
 
 
 def ask(dataset, key, *, saco=None, **known):
@@ -94,3 +95,10 @@ def test_one_step_is_enough_to_count(make_steps, key):
     found = ask(make_steps([1]), key, saco=SACo(reference=2))
     assert found.value == 0.5 and found.low is None
     assert jax.tree.leaves(found.arrays)
+
+
+def test_a_random_policy_is_run_where_there_is_an_environment(key):
+    env = Pendulum(max_steps=8)
+    ran = evaluate(RandomPolicy(env.spec), env, episodes=4, key=key, deterministic=False)
+    found = ask(Dataset.from_episodes(ran, env.spec), key, env=env)
+    assert found.value == pytest.approx(1.0, abs=0.1) and "of a random policy, 32 steps of each" in found.why

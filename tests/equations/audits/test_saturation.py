@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from operant.audits import Saturation
-from operant.core import Box, Discrete, EnvSpec, Verdict
+from operant.core import Box, Composite, Discrete, EnvSpec, Verdict
 from operant.errors import DataError
 from operant.math.running import Moments
 from operant.nn import Normaliser
@@ -91,3 +91,22 @@ def test_nan_observations_are_refused(acted, key):
     obs = np.stack([INSIDE, np.where(np.arange(10) < 1, np.nan, INSIDE)], axis=1)
     with pytest.raises(DataError, match="finite observations; seed 0 has NaN or infinity in 2 of 20 steps"):
         Saturation()(acted(action=INSIDE, obs=obs), key=key)
+
+
+def test_a_flag_among_measurements_is_left_out(acted, key):
+    touches = np.where(np.arange(10) < 3, 1.0, -1.0)  # as the legs of a lander say whether they touch the ground
+    found = Saturation()(acted(action=INSIDE, obs=np.stack([INSIDE, touches], axis=1)), key=key)
+    assert found.verdict is Verdict.holds and found.value == 0.0
+    stuck = Saturation()(acted(action=INSIDE, obs=np.stack([INSIDE, np.ones(10)], axis=1)), key=key)
+    assert stuck.verdict is Verdict.concern and "observation right at a bound at 100% of steps" in stuck.why
+
+
+def test_an_action_mask_beside_what_is_normalised(make_episodes, make_subject, idle, key):
+    space = Composite((("action_mask", Box((3,), 0.0, 1.0)), ("x", Box((2,)))))
+    policy = idle({"normaliser": Normaliser.init(space)})
+    policy = dataclasses.replace(policy, spec=EnvSpec(space, Discrete(3), 10))
+    one = make_episodes([[0.0] * 10] * 2)
+    obs = {"action_mask": np.ones((2, 10, 3), np.float32), "x": np.zeros((2, 10, 2), np.float32)}
+    one = dataclasses.replace(one, transitions=dataclasses.replace(one.transitions, obs=obs))
+    found = Saturation()(make_subject([one], policies=(policy,)), key=key)
+    assert found.verdict is Verdict.holds and list(found.arrays) == ["observation x.0 beyond what training showed"]

@@ -71,3 +71,8 @@ def test_what_cannot_be_said(data, make_steps, key):
 
 def test_control_with_nan(data, make_episodes, key):
     assert "NaN or infinity" in ask(data, key, control=make_episodes([[float("nan")]])).why
+
+
+def test_a_baseline_that_is_not_finite_is_no_scale(data, key):
+    found = ask(data, key, TQ(random=2.0), baseline=np.array([9.0, np.nan]))
+    assert found.verdict is Verdict.unknown and "expected finite returns of the baseline" in found.why

@@ -182,6 +182,22 @@ def test_relabelled_goals_lie_ahead_in_the_same_episode(data):
     assert drawn.obs.shape == (20_000, 2, 2) and drawn.extras["mask"].shape == (20_000, 2)
     with pytest.raises(SpecError, match="expected 0 < stop ≤ 1; got 2"):
         data.relabelled(2, KEY, stop=2.0)
+    with pytest.raises(SpecError, match="expected 0 < stop ≤ 1; got 0"):
+        data.relabelled(2, KEY, stop=0)
     rows = data.sample(50, KEY, rows=True)
     np.testing.assert_array_equal(rows.extras["row"], rows.obs[:, 0])
     np.testing.assert_array_equal(rows.obs, data.sample(50, KEY).obs)
+
+
+@pytest.mark.parametrize(
+    ("space", "x"),
+    [
+        (Box((), 0, 255, "uint8"), np.array([300, 1], np.uint16)),
+        (Box((), 0, 9, "int32"), np.array([2**32 + 5, 1])),
+        (Box(()), np.array([1e300, 1.0])),
+    ],
+)
+def test_numbers_that_do_not_fit_their_dtype_are_not_wrapped(space, x):
+    steps = {"action": np.zeros(2, int), "reward": np.zeros(2), "terminated": np.array([False, True])}
+    with pytest.raises(DataError, match=r"expected obs to hold what fits .* \(1 such numbers\)"):
+        Dataset.from_numpy(EnvSpec(space, Discrete(2), None), obs=x, next_obs=x, **steps)

@@ -82,3 +82,11 @@ def test_kept_once_under_its_hash(tmp_path, monkeypatch):
     written = path.stat().st_mtime_ns
     assert demos.keep(walk()) == path and path.stat().st_mtime_ns == written
     assert demos.read(path).source.sha256 == walk().source.sha256
+
+
+def test_an_npz_where_episodes_end_in_states_nobody_left(tmp_path):
+    ends = np.array([0, 0, 1], bool)
+    here = {"obs": np.arange(3), "action": np.ones(3, int), "reward": np.zeros(3), "terminated": ends}
+    np.savez(tmp_path / "line.npz", **here, next_obs=np.arange(1, 4))
+    found = demos.read(tmp_path / "line.npz")
+    assert found.spec.obs == Discrete(4) and found.data.next_obs.tolist() == [1, 2, 3]

@@ -264,3 +264,21 @@ def test_without_h5py_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(SpecError, match=r"pip install 'operant\[minari\]'"):
         minari.Demonstrations(tmp_path, SPEC, id="operant/walk-v0")
+
+
+def test_infos_that_are_no_numbers_are_left_out(tmp_path):
+    minari.Demonstrations(tmp_path, SPEC, id="walk/x-v0").add(episode())
+    with h5py.File(tmp_path / "data" / "main_data.hdf5", "a") as file:
+        infos = file["episode_0/infos"]
+        infos.create_group("tasks")["done"] = np.zeros(6)
+        infos["words"], infos["speed"] = np.array([b"slow"] * 6), np.arange(6.0)
+    extras = minari.read(tmp_path).data.extras
+    assert "tasks" not in extras and "words" not in extras and extras["speed"].tolist() == [1, 2, 3, 4, 5]
+
+
+def test_bytes_that_begin_as_a_jpeg_does_are_bytes(tmp_path):
+    spec, x = EnvSpec(Box((4,), 0, 255, "uint8"), Discrete(4), None), np.full((3, 4), 7, np.uint8)
+    x[0, :2] = 0xFF, 0xD8
+    steps = {"action": np.zeros(2, int), "reward": np.zeros(2), "terminated": np.array([False, True])}
+    data = Dataset.from_numpy(spec, obs=x[:-1], next_obs=x[1:], **steps)
+    assert minari.read(minari.write(data, tmp_path / "ram")).source.sha256 == data.source.sha256

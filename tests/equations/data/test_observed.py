@@ -70,3 +70,17 @@ def test_refusals():
     no = jnp.zeros((1, 2), bool)
     with pytest.raises(SpecError, match=r"expected extras\['prior'\] for X"):
         observed.prior(Transition(no, no, no, no, no, no, {}), "X")
+
+
+def test_joined_keeps_placeholders_apart_where_one_side_has_every_action():
+    blind = without_actions(data(2), 0, key=KEY)
+    for expert, prior, real in ((blind, data(3), np.arange(15) >= 6), (data(3), blind, np.arange(15) < 9)):
+        both = joined(expert, prior)
+        np.testing.assert_array_equal(observed.labelled(both.data), real)
+    assert "labelled" not in joined(data(2), data(3)).data.extras
+
+
+def test_a_placeholder_stays_one_and_numpy_counts_episodes():
+    blind = without_actions(data(4), 0, key=KEY)
+    assert not np.asarray(without_actions(blind, 4, key=KEY).data.extras["labelled"]).any()
+    assert int(without_actions(data(4), np.int64(1), key=KEY).data.extras["labelled"].sum()) == 3

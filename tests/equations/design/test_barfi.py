@@ -139,3 +139,9 @@ def test_a_truth_is_needed_and_settings_checked():
         BARFI()(TabularMDP.chain(3).as_env(), Intent(Task()), key=jax.random.key(0))
     with pytest.raises(SpecError, match=r"BARFI\.temperature"):
         BARFI(temperature=0.0)
+
+
+def test_the_price_of_looking_ahead_is_no_part_of_the_return():
+    designer = BARFI(discount=0.9, steps=1, episodes=16, inner_steps=1, price=0.5)
+    found = designer(TabularMDP.chain(4).as_env(8), Intent(Task(), truth=Task()), key=jax.random.key(0))
+    assert found.record["return/designed"] in found.curves["return"]

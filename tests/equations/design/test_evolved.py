@@ -9,7 +9,7 @@ from operant.design import Evolved
 from operant.design._cma import CMAES
 from operant.design.evolved import Weighted, true_return
 from operant.envs.tabular import TabularMDP
-from operant.errors import SpecError
+from operant.errors import RunError, SpecError
 from operant.learners.ppo import PPO
 from operant.rewards import Table, Task, Terms
 from operant.testing import check_learner, small_spec
@@ -79,3 +79,15 @@ def test_what_cannot_evolve_is_refused():
         Evolved()(env, Intent(Terms({"t": Task()}, {"t": 0.0})), key=jax.random.key(0))
     with pytest.raises(SpecError, match=r"Evolved\.population"):
         Evolved(population=1)
+
+
+def test_what_is_not_finite_is_not_the_best(monkeypatch):
+    env, intent = TabularMDP.chain(3).as_env(), Intent(Terms({"t": Task()}))
+    ends = lambda *scores: monkeypatch.setattr(Evolved, "_train", lambda *_: (["a", "b", "c"], np.array(scores)))
+    designer = Evolved(SMALL, population=3, generations=2)
+    ends(1.0, np.nan, 2.0)
+    found = designer.search(env, intent, key=jax.random.key(0))
+    assert found.best == 2 and found.policy == "c" and found.scores[1] == -np.inf
+    ends(np.nan, -np.inf, np.nan)
+    with pytest.raises(RunError, match="expected one of 6 trainings to end with a finite true return"):
+        designer.search(env, intent, key=jax.random.key(0))

@@ -11,6 +11,7 @@ from operant.design.expert_design import Program, margin, nearest
 from operant.envs.tabular import TabularMDP
 from operant.errors import DataError, SpecError
 from operant.rewards import Table, Task
+from operant.rewards.preferences.bradley_terry import BradleyTerry
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +79,8 @@ def test_nearest_leaves_what_is_right_and_finds_none_where_there_is_none(mdp):
     kept = nearest(mdp, truth, truth[None], np.ones(1), 0.5)
     assert kept is not None and kept.tolist() == pytest.approx([1.0])
     assert nearest(mdp, truth, np.zeros((1, 5, 3)), np.ones(1), 0.5) is None
+
+
+def test_a_reward_that_learns_is_no_table():
+    with pytest.raises(SpecError, match="BradleyTerry learns"):
+        ExpRD()(TabularMDP.chain(3).as_env(), Intent(BradleyTerry()), key=jax.random.key(0))

@@ -7,8 +7,10 @@ import pytest
 
 import operant
 from operant.audits.controls import RandomPolicy
+from operant.core import Transition
 from operant.distances import DARD, Parts, Steps
 from operant.distances._process import Process
+from operant.distances._sampling import nearest_successor
 from operant.envs.tabular.mdp import TabularMDP
 from operant.envs.tabular.sparse import SparseMDP
 from operant.errors import DataError, SpecError
@@ -126,3 +128,11 @@ def test_dicts_have_no_nearest():
     object.__setattr__(data, "next_obs", {"x": data.next_obs})
     with pytest.raises(SpecError, match=r"observations that are arrays"):
         DARD().sampled(Steps(data, steps.episode, 0.9), {"a": lambda b: b.reward}, key=jax.random.key(0))
+
+
+def test_bytes_do_not_wrap_around():
+    """Every step takes 5 from the first number; from 2 that is 0, and not 253."""
+    obs = np.stack([np.full(20, 5), np.arange(20)], axis=1).astype(np.uint8)
+    after, no, zero = obs - np.array([5, 0], np.uint8), np.zeros(20, bool), np.zeros(20, np.int32)
+    steps = Steps(Transition(obs, zero, np.zeros(20), no, no, after, {}), zero, 0.9)
+    assert nearest_successor(steps)(np.array([[2, 3]], np.uint8), np.array([0])).tolist() == [[0, 3]]

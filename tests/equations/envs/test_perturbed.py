@@ -115,6 +115,22 @@ def test_a_changed_field_changes_the_physics_and_not_the_spec():
     assert "max_steps" not in numeric_fields(Pendulum()) and "fixed_horizon" not in numeric_fields(CartPole())
 
 
+def test_a_field_given_as_a_whole_number_is_a_number():
+    assert numeric_fields(Pendulum(gravity=10)) == numeric_fields(Pendulum())
+    assert Changed(Pendulum(gravity=10), "gravity", 0.5).now.gravity == 5.0
+
+
+def test_slips_are_swept():
+    env = GridWorld("...\n.S.\n...", slip=0.5, observation="coordinates")
+
+    def walked(factor):
+        step = lambda k: Changed(env, "slip", factor).advance(jnp.int32(4), jnp.int32(1), key=k)[0]
+        return jax.vmap(step)(jax.random.split(KEY, 400))
+
+    astray = (np.asarray(jax.vmap(walked)(jnp.array([0.0, 1.0, 2.0]))) != 5).mean(1)
+    np.testing.assert_allclose(astray, [0.0, 0.5, 1.0], atol=0.08)
+
+
 def test_host_actions_act_late():
     """CartPole of Gymnasium and ours agree, action by action, when both are three steps late."""
     late, plain = PerturbedHost(Gymnasium("CartPole-v1"), delay=2).open(2), Gymnasium("CartPole-v1").open(2)

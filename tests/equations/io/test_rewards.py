@@ -21,7 +21,7 @@ STEP = Transition(
 )
 FILE = """
 import jax.numpy as jnp
-from operant.rewards import Task
+from operant.rewards import Scale, Task
 def named(next_angle, action): return next_angle + action[0]
 def placed(s, a, t): return t[0] - s[0] + a[0]
 def half(s, action, t): return 0.0
@@ -56,6 +56,10 @@ def test_objects_names_and_tables(file):
 def test_what_is_refused(file):
     with pytest.raises(SpecError, match="asks for 's'"):
         load_reward(f"{file}:half", SPEC)
+    with pytest.raises(
+        SpecError, match=r"r\.py:Scale: Scale needs 'reward' \(The reward to scale\.\); it is not given"
+    ):
+        load_reward(f"{file}:Scale", SPEC)
     with pytest.raises(SpecError, match="got the class Other"):
         load_reward(f"{file}:Other", SPEC)
     with pytest.raises(SpecError, match=r"--true: expected a reward with nothing to learn.*BradleyTerry"):

@@ -70,7 +70,25 @@ def test_entropy_is_climbed_without_feedback():
     assert 0.0 < gap(new) < gap(steep)
 
 
+def test_arrays_are_settings():
+    """Inside a compiled training they are traced, and none can be asked whether it is 0."""
+    obs, action = np.array([[1.0, -2.0, 0.5], [0.5, 1.0, 0.0]], np.float32), [1, 0]
+    feedback = lambda b: jnp.array([[0.0], [1.0]])
+
+    def learned(trace, entropy):
+        learner = COACH(**LINEAR, trace=trace, entropy=entropy)
+        state = learner.init(SPEC, key=jax.random.key(0))
+        return learner.update(state, steps(obs, action), feedback, key=jax.random.key(0))[0].network.head.layers[0]
+
+    COACH(trace=jnp.array([0.0, 0.5]), entropy=jnp.array([0.0, 0.1]))
+    several = jax.vmap(learned)(jnp.array([0.0, 0.5]), jnp.array([0.0, 0.1]))
+    for i, (trace, entropy) in enumerate(((0.0, 0.0), (0.5, 0.1))):
+        np.testing.assert_allclose(several.weight[i], learned(trace, entropy).weight, atol=1e-6)
+
+
 def test_bad_settings_are_told():
+    with pytest.raises(SpecError, match=r"trace in \[0, 1\); got 1"):
+        COACH(trace=1)
     with pytest.raises(SpecError, match=r"trace in \[0, 1\); got 1"):
         COACH(trace=1.0)
     with pytest.raises(SpecError, match="rollout ≥ 1; got 0"):

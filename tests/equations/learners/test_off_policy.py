@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 
 from operant.core import Box, Composite, Discrete, EnvSpec, Transition
+from operant.errors import SpecError
+from operant.learners._density import to_choice
 from operant.learners.dqn import DQN
 from operant.learners.off_policy import from_box, n_step, to_box
+from operant.learners.ppo import to_action
 from operant.learners.sac import SAC
 from operant.learners.td3 import TD3
 from operant.math.schedules import Linear
+from operant.nn import action_features
 
 N = 4
 BOX = EnvSpec(Box((3,)), Box((2,), (-1.0, 0.0), (1.0, 5.0)), 50, num_envs=N)
@@ -161,6 +165,19 @@ def test_a_schedule_and_an_array_of_settings_mean_what_a_number_does():
     other, _ = run(DQN(**SMALL, lr=Linear(0.25, 0.25, 100.0), discount=jnp.array(0.99)), DISCRETE, 3)
     weights = lambda h: np.asarray(h[-1].networks.critic.advantage.layers[0].weight)
     np.testing.assert_allclose(weights(plain), weights(other), rtol=1e-5)
+
+
+@pytest.mark.parametrize("field", ["discount", "tau"])
+def test_whole_numbers_are_checked_as_others_are(field):
+    with pytest.raises(SpecError, match=rf"expected DQN.{field} in \[0, 1\]; got 2"):
+        DQN(**{field: 2})
+
+
+def test_boxes_and_units_are_each_others_inverse_also_where_a_box_has_no_room():
+    fixed, only = Box((2,), (-1.0, 3.0), (1.0, 3.0)), jnp.array([0.5, 3.0])
+    np.testing.assert_allclose(to_box(fixed, from_box(fixed, only)), only)
+    np.testing.assert_allclose(to_action(fixed, to_choice(fixed, only)), only)
+    np.testing.assert_allclose(action_features(fixed, only), [0.5, -1.0])
 
 
 def test_boxes_and_units_are_each_others_inverse():

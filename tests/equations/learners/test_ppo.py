@@ -128,6 +128,21 @@ def test_actions_in_units_of_the_box():
     np.testing.assert_allclose(to_action(box, jnp.array([-3.0, 1.0])), [-2.0, 10.0])
 
 
+def test_a_box_without_bounds_keeps_its_shape_and_the_bounds_it_has():
+    np.testing.assert_array_equal(to_action(Box((1, 2)), jnp.array([-3.0, 5.0])), [[-3.0, 5.0]])
+    np.testing.assert_array_equal(to_action(Box(()), jnp.array([7.0])), 7.0)
+    half = Box((2,), (0.0, -float("inf")), (float("inf"), 1.0))
+    np.testing.assert_array_equal(to_action(half, jnp.array([-3.0, 5.0])), [0.0, 1.0])
+
+
+def test_a_minibatch_of_one_step_still_teaches():
+    """Less its own mean an advantage would be 0, and the policy would never move."""
+    learner = PPO(**{**SMALL, "minibatches": 16}, normalise_obs=False)
+    state = learner.init(SPEC, key=KEY)
+    new, _ = learner.update(state, fake_batch(SPEC, learner, state, 8, key=KEY), reward, key=KEY)
+    assert not close(new.networks.actor, state.networks.actor, 1e-6)
+
+
 def test_masked_actions_are_never_taken():
     spec = EnvSpec(
         Composite((("action_mask", Box((3,), 0.0, 1.0)), ("x", Box((2,), -1.0, 1.0)))), Discrete(3), 10, 2, "masked"
@@ -151,11 +166,21 @@ def test_images_and_dicts():
     assert not close(kernels(new), kernels(state), 1e-8)
 
 
+def test_what_cannot_be_seen_is_told():
+    see = lambda obs: PPO(**SMALL).init(EnvSpec(obs, Discrete(3), 10, 2), key=KEY)
+    see(Box((9, 9, 1), 0.0, 255.0, "uint8"))
+    with pytest.raises(SpecError, match=r"\(height, width, channels\) of at least 9×9 pixels; got \(3, 40, 40\)"):
+        see(Box((3, 40, 40), 0.0, 255.0, "uint8"))
+    with pytest.raises(SpecError, match="expected something to see beside an action_mask"):
+        see(Composite((("action_mask", Box((3,), 0.0, 1.0)),)))
+
+
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
         ({"minibatches": 3}, "expected PPO.minibatches to divide rollout × environments = 16; got 3"),
         ({"memory": 4, "sequence": 3}, "expected PPO.sequence to divide rollout = 8; got 3"),
+        ({"memory": 0}, "expected PPO.memory ≥ 1; got 0"),
         ({"epochs": 0}, "expected PPO.epochs ≥ 1; got 0"),
         (
             {"noise_colour": "pink"},

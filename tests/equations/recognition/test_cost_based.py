@@ -87,3 +87,12 @@ def test_refusals():
         CostBased().rank(seen(((0, 0), 1))._replace(mask=np.zeros((1, 2), bool)), goals)
     with pytest.raises(SpecError, match=r"expected CostBased.beta ≥ 0"):
         CostBased(beta=-1.0)
+
+
+def test_zeros_and_ones_are_walls_and_masks():
+    traces = seen(((0, 0), 1), ((0, 1), 1), ((2, 2), 0))._replace(mask=np.array([[True, True, False]]))
+    candidates = np.array([[[0, 2], [2, 2]]])
+    counted = traces._replace(walls=traces.walls.astype(int), mask=traces.mask.astype(int))
+    expected = CostBased().rank(traces, candidates)
+    assert expected[0, 0] != expected[0, 1]
+    np.testing.assert_array_equal(CostBased().rank(counted, candidates), expected)

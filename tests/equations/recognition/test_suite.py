@@ -45,3 +45,5 @@ def test_refusals():
         observed(PROBLEMS.traces, 0.5, which="any")
     with pytest.raises(SpecError, match=r"expected side ≥ 2 and walls in"):
         random_maps(np.random.default_rng(0), 1, side=1)
+    with pytest.raises(SpecError, match=r"expected maps with 20 candidates .*; map 0 has \d at most"):
+        random_problems(np.random.default_rng(0), np.zeros((1, 3, 3), bool), 2, candidates=20)

@@ -5,7 +5,7 @@ import numpy as np
 
 from operant.core import Transition
 from operant.data.segments import Pairs, Segments
-from operant.teachers import TARGET, Answer, Oracle
+from operant.teachers import TARGET, Answer, Oracle, Stochastic
 
 
 def segments(rewards, mask=None) -> Segments:
@@ -26,3 +26,9 @@ def test_steps_after_the_end_do_not_count():
     pairs = Pairs(segments([[1, 100]], [[True, False]]), segments([[1, 1]]))
     assert Oracle().label(pairs, key=jax.random.key(0)).tolist() == [Answer.right]
     assert Oracle(equal=1.0).label(pairs, key=jax.random.key(0)).tolist() == [Answer.tie]
+
+
+def test_of_nan_nobody_can_tell():
+    pairs = Pairs(segments([[1, np.nan], [0, 1]]), segments([[0, 0], [2, np.nan]]))
+    assert Oracle().label(pairs, key=jax.random.key(0)).tolist() == [Answer.unsure] * 2
+    assert Stochastic(mistake=0.0).label(pairs, key=jax.random.key(0)).tolist() == [Answer.unsure] * 2

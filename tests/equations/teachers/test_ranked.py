@@ -77,3 +77,8 @@ def test_a_factor_that_learns_is_refused():
 def test_a_ranking_names_every_factor_once(ranking):
     with pytest.raises(SpecError, match=r"expected Ranked\.ranking to name every factor once"):
         Ranked(ranking, FACTORS[1])
+
+
+def test_a_nan_silences_its_own_pair_only():
+    asked = pairs(speed=([1, np.nan, 3], [5, 1, 3]), energy=([9, -9, 1], [-9, 9, 7]))
+    assert Ranked(*FACTORS).label(asked, key=None).tolist() == [Answer.right, Answer.unsure, Answer.right]

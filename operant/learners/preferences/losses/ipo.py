@@ -39,7 +39,7 @@ class IPO(AbstractPreferenceLoss):
     )
 
     def __check_init__(self) -> None:
-        if isinstance(self.tau, float) and self.tau <= 0.0:
+        if isinstance(self.tau, int | float) and self.tau <= 0.0:
             raise SpecError(f"expected IPO.tau > 0; got {self.tau:g}. Use a small number to leave the reference far.")
 
     def __call__(

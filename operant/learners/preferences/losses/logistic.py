@@ -44,11 +44,11 @@ class Logistic(AbstractPreferenceLoss):
     )
 
     def __check_init__(self) -> None:
-        if isinstance(self.temperature, float) and self.temperature <= 0.0:
+        if isinstance(self.temperature, int | float) and self.temperature <= 0.0:
             raise SpecError(f"expected Logistic.temperature > 0; got {self.temperature:g}. Use 0.1, the published one.")
-        if isinstance(self.bias, float) and not 0.0 < self.bias <= 1.0:
+        if isinstance(self.bias, int | float) and not 0.0 < self.bias <= 1.0:
             raise SpecError(f"expected Logistic.bias in (0, 1]; got {self.bias:g}. Use 1 for no conservatism.")
-        if isinstance(self.smoothing, float) and not 0.0 <= self.smoothing < 0.5:
+        if isinstance(self.smoothing, int | float) and not 0.0 <= self.smoothing < 0.5:
             raise SpecError(
                 f"expected Logistic.smoothing in [0, 0.5); got {self.smoothing:g}. At 0.5 answers say nothing."
             )

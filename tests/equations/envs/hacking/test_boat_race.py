@@ -19,6 +19,10 @@ def test_the_course_is_clockwise():
     assert places(POND).tolist() == [0, 1, 3, 2, 3]  # the lagoon is where one left the course
 
 
+def test_a_pond_that_no_way_leads_to():
+    assert places("####o\n#A*##\n#..##\n#o###\n#####").tolist() == [-1, 0, 1, 3, 2, 3]
+
+
 def test_steps_by_hand(paid):
     env = BoatRace(POND, respawn=0.0)
     inner = env.initial(key=jax.random.key(0))

@@ -34,6 +34,11 @@ def test_penalties_by_hand():
     assert inner.shape == (9,) and SideEffects().truth().penalties[4] == 0.0
 
 
+def test_the_edge_of_the_map_is_a_wall():
+    walled = SideEffects("#####\n#A..#\n#.X.#\n#.G.#\n#####")
+    assert SideEffects("A..\n.X.\n.G.").truth().penalties.tolist() == walled.truth().penalties.tolist()
+
+
 def test_leaving_a_wall_gives_the_penalty_back(paid):
     env = SideEffects("######\n#....#\n#AX..#\n#...G#\n######")
     assert walk(env, paid, [UP, RIGHT, DOWN])[1] == pytest.approx(-3 - 5)  # pushed down to the wall

@@ -98,6 +98,15 @@ def test_refusals():
         make(successors=good.successors + 1)
     with pytest.raises(DataError, match=r"sum to 1 over axis 2"):
         make(probabilities=good.probabilities * 0.5)
+    with pytest.raises(DataError, match=r"sum to 1 over axis 2, .* initial sums to 2\. Divide"):
+        make(initial=good.initial * 2.0)
+    for poisoned in ({"probabilities": good.probabilities * np.nan}, {"initial": good.initial * np.nan}):
+        with pytest.raises(DataError, match=r"sum to 1 over axis 2"):
+            make(**poisoned)
+    with pytest.raises(DataError, match=r"smallest -1, .* initial sums to 1"):
+        make(initial=np.eye(len(good.initial))[0] * 2.0 - np.eye(len(good.initial))[1])
+    with pytest.raises(DataError, match=r"expected finite rewards; got rewards\[0, 0\] = nan"):
+        make(rewards=good.rewards * np.nan)
     with pytest.raises(SpecError, match=r"expected 0 ≤ discount < 1; got 1"):
         make(discount=1.0)
     with pytest.raises(SpecError, match=r"expected temperature > 0; got 0"):

@@ -1,12 +1,15 @@
 """The Q network: dueling streams and the loss, by hand."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from operant.core import Box, Discrete, EnvSpec
+from operant.errors import SpecError
 from operant.learners.critics.q_network import QNetwork, QNetworkParams
 from operant.learners.off_policy import Q
+from operant.learners.sac import SAC
 from operant.nn import MLP, Encoder, Linear, encoder
 
 SPEC = EnvSpec(Box((2,)), Discrete(3), 50, num_envs=4)
@@ -20,6 +23,11 @@ def linear_q(weight, bias=(0.0, 0.0, 0.0)) -> Q:
 
 
 ONLINE = linear_q([[1.0, 5.0, 2.0], [0.0, 0.0, 0.0]])
+
+
+def test_boxes_are_refused():
+    with pytest.raises(SpecError, match="expected for the critic QNetwork: Discrete"):
+        SAC(critic=QNetwork()).init(EnvSpec(Box((2,)), Box((1,), -1.0, 1.0), 10), key=jax.random.key(0))
 
 
 def test_dueling_adds_the_value_to_centred_advantages():

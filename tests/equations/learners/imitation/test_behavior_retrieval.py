@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from operant import nn
-from operant.core import Box, EnvSpec, Transition
+from operant.core import Box, Composite, EnvSpec, Transition
 from operant.errors import SpecError
 from operant.learners.imitation.behavior_retrieval import VAE, Bank, BehaviorRetrieval, distance, kept
 from operant.testing import check_learner, small_spec
@@ -119,6 +119,9 @@ def test_refusals():
     with pytest.raises(SpecError, match=r"latent ≥ 1; got 0"):
         BehaviorRetrieval(latent=0)
     images = EnvSpec(Box((16, 16, 3), 0, 255, "uint8"), Box((1,), -1.0, 1.0), None)
+    both = EnvSpec(Composite((("camera", images.obs), ("arm", SPEC.obs))), SPEC.action, None)
+    with pytest.raises(SpecError, match="expected observations of numbers"):
+        LEARNER.init(both, key=KEY)
     with pytest.raises(SpecError, match="expected observations of numbers"):
         LEARNER.init(images, key=KEY)
     bare = Transition(STEPS.obs, STEPS.action, STEPS.reward, STEPS.terminated, STEPS.truncated, STEPS.obs, {})

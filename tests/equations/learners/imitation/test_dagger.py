@@ -10,6 +10,7 @@ from operant.core import AbstractPolicy, EnvSpec, Transition
 from operant.envs.toy import CartPole, Pendulum
 from operant.errors import SpecError
 from operant.learners.imitation.dagger import DAgger
+from operant.learners.ppo import PPO
 from operant.loops.rollout import evaluate
 from operant.loops.train import train
 from operant.rewards.task import Task
@@ -53,6 +54,17 @@ def test_it_becomes_the_expert():
     run = train(learner, ENV, Intent(Task()), steps=2_000, num_envs=8, key=jax.random.key(0))
     got = evaluate(run.policy(), ENV, episodes=10, key=jax.random.key(1)).returns
     assert float(got.mean()) > 95.0
+
+
+def test_a_policy_in_python_is_an_expert_whatever_its_arrays_and_its_noise():
+    """Its arrays are no settings of DAgger's; and the carry of pink PPO holds noise alone."""
+    env, ppo = Pendulum(max_steps=10), PPO(hidden=(4,), rollout=8, minibatches=1, noise_colour="pink")
+    expert = ppo.policy(ppo.init(env.spec, key=jax.random.key(0)))
+    learner = DAgger(expert=expert, rollout=4, updates=1, batch=4, capacity=16, hidden=(4,))
+    run = train(learner, env, Intent(Task()), steps=8, num_envs=2, key=jax.random.key(1))
+    replay = run.state.learner.replay
+    said = jax.vmap(lambda o: expert(o, expert.init_carry(), key=None)[0])(replay.data.obs[0, 0])
+    np.testing.assert_allclose(replay.data.action[0, 0], said, atol=1e-6)
 
 
 class Remembers(AbstractPolicy):

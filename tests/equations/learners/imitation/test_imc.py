@@ -86,6 +86,9 @@ def test_one_expert_ignores_what_it_cannot_represent():
 
 
 def test_refusals():
+    IMC(passes=jnp.array([2.0, 5.0]))  # two settings
+    with pytest.raises(SpecError, match=r"expected IMC.passes ≥ 1; got 0"):
+        IMC(passes=0.5)
     with pytest.raises(SpecError, match=r"expected IMC.pacing > 0; got 0"):
         IMC(pacing=0.0)
     with pytest.raises(SpecError, match=r"expected IMC.experts ≥ 1; got 0"):

@@ -148,6 +148,8 @@ def test_refusals(learner):
         learner.init(EnvSpec(SPEC.obs, SPEC.action, 7), key=KEY)
     with pytest.raises(SpecError, match=r"memory ≥ num_envs = 9"):
         learner.init(EnvSpec(SPEC.obs, SPEC.action, 4, 9), key=KEY)
+    with pytest.raises(SpecError, match=r"observations of numbers for IterativeInversion; got images"):
+        learner.init(EnvSpec(Box((16, 16, 3), 0, 255, "uint8"), SPEC.action, 4, 3), key=KEY)
     with pytest.raises(SpecError, match=r"watched among 0 … 1"):
         IterativeInversion(learner.source, rollout=4, watched=(2,)).init(SPEC, key=KEY)
     with pytest.raises(SpecError, match=r"steer in \[0, 1\]; got 2"):

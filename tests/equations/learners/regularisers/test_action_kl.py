@@ -73,6 +73,8 @@ def test_continuous_actions_are_compared_in_units_of_the_box(tmp_path):
     policy = ActionKL(base).init(spec, key=KEY)
     dist = policy.distribution(jnp.ones(3))
     assert float(dist.mode()[0]) == pytest.approx(0.5, abs=0.1)  # 1 of ±2
+    with pytest.raises(SpecError, match="Give a base policy of the same bounds"):
+        ActionKL(base).init(EnvSpec(spec.obs, Box((1,), -1.0, 1.0), 4), key=KEY)  # its ½ would be another action
 
 
 def test_contract(base, tmp_path):

@@ -138,6 +138,7 @@ def test_contract(tmp_path, continuous):
 
 
 def test_bad_input(base):
+    Occupancy(base, clip=np.array([5.0, 10.0]))  # two settings
     with pytest.raises(SpecError, match=r"Occupancy\.base"):
         Occupancy("")
     with pytest.raises(SpecError, match="did you mean 'chi2'"):

@@ -102,3 +102,15 @@ def test_a_learner_that_acts_must_be_paid_by_something(tmp_path):
 def test_the_same_wish_twice():
     wish = Demonstrations("demos/x", Near(), 3)
     assert dataclasses.replace(wish, by=None) == Demonstrations("demos/x", episodes=3)
+
+
+def test_what_was_sealed_without_a_spec_is_known_in_its_dtypes(tmp_path):
+    ends, eye = np.array([0, 0, 1], bool), np.eye(3, dtype=int)  # whole numbers, which the environment has as floats
+    rows = {"obs": eye, "action": np.ones(3, int), "reward": np.zeros(3), "terminated": ends, "next_obs": eye}
+    np.savez(tmp_path / "line.npz", **rows)
+    sealed = Demonstrations(str(tmp_path / "line.npz")).sealed()
+    spec = EnvSpec(Box((3,)), Discrete(2), None)
+    assert sealed.load(spec).data.obs.dtype == np.float32
+    np.savez(tmp_path / "line.npz", **rows | {"reward": np.ones(3)})
+    with pytest.raises(DataError, match="they were changed"):
+        sealed.load(spec)

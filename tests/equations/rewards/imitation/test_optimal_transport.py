@@ -117,3 +117,14 @@ def test_refusals():
         OptimalTransport(metric="cosin")
     with pytest.raises(SpecError, match=r"OptimalTransport.epsilon > 0; got 0"):
         OptimalTransport(epsilon=0.0)
+
+
+def test_a_rollout_that_is_the_demonstration_leaves_the_unit_open():
+    by = OptimalTransport()
+    state = by.init(SPEC, demonstrations(DEMOS[:1]), key=KEY)
+    same = rollout(np.repeat(DEMOS[0][:, None], 2, axis=1).astype(np.float32))
+    state, _ = by.update(state, same, key=KEY)
+    assert float(state.scale) == 0.0
+    state, _ = by.update(state, rollout(same.next_obs + 1.0), key=KEY)
+    np.testing.assert_allclose(by(state, rollout(same.next_obs + 1.0)).sum(0), -10.0, rtol=1e-4)
+    assert float(jnp.abs(by(state, same)).max()) < 1e-3

@@ -143,6 +143,8 @@ def test_refusals():
         Stages(stages=1)
     with pytest.raises(SpecError, match=r"expected Stages.floor > 0; got 0"):
         Stages(floor=0.0)
+    with pytest.raises(SpecError, match=r"expected Stages.floor > 0; got 0"):
+        Stages(floor=0)
     with pytest.raises(SpecError, match="gaussian or logistic; got 'bayes'"):
         Stages(judge="bayes")  # type: ignore[arg-type]
     with pytest.raises(DataError, match=r"at least stages × shortest = 40 frames; the shortest has 13"):

@@ -47,6 +47,8 @@ def test_the_ceiling_holds_and_the_cost_serves_another_agent():
 def test_refusals():
     with pytest.raises(SpecError, match=r"expected MCEICRL.ceiling > 0; got 0"):
         MCEICRL(ceiling=0.0)
+    with pytest.raises(SpecError, match=r"expected MCEICRL.ceiling > 0; got 0"):
+        MCEICRL(ceiling=0)
     with pytest.raises(SpecError, match=r"expected MCEICRL.features ≥ 0"):
         MCEICRL(-np.ones((9, 1)))
     with pytest.raises(SpecError, match=r"expected MCEICRL.temperature > 0"):

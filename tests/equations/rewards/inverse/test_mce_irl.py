@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from operant.core import Box, Discrete, EnvSpec
 from operant.data.dataset import Dataset
 from operant.envs.tabular import TabularMDP
 from operant.envs.tabular.sparse import SparseMDP, soft_optimal
@@ -84,6 +85,11 @@ def test_refusals():
         MCEIRL()(MDP, [([0, 1, 2, 3], [1])])
     with pytest.raises(DataError, match=r"expected visits \(S, A\)"):
         MCEIRL()(MDP, np.zeros(3))
+    place, ends = np.array([[0.0, 0.0], [0.0, 1.0]]), np.array([False, True])
+    steps = {"obs": place, "action": np.ones(2, int), "reward": np.zeros(2), "terminated": ends, "next_obs": place}
+    walked = Dataset.from_numpy(EnvSpec(Box((2,)), Discrete(4), None), **steps)
+    with pytest.raises(DataError, match=r"expected one-hot observations \(M, S\) = \(M, 8\); got \(2, 2\)"):
+        MCEIRL()(MDP, walked)
     with pytest.raises(DataError, match=r"expected finite features"):
         MCEIRL(np.zeros((3, 2)))(MDP, [([0], [1])])
     with pytest.raises(SpecError, match=r"expected MCEIRL.features"):
@@ -92,3 +98,5 @@ def test_refusals():
         MCEIRL(temperature=0.0)
     with pytest.raises(SpecError, match=r"expected MCEIRL.decay ≥ 0"):
         MCEIRL(decay=-1.0)
+    with pytest.raises(SpecError, match=r"expected MCEIRL.decay ≥ 0"):
+        MCEIRL(decay=-1)

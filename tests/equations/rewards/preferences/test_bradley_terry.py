@@ -1,5 +1,8 @@
 """Bradley–Terry against a hand-made loss, and against a reward that only comparisons tell of."""
 
+import dataclasses
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +14,7 @@ from operant.errors import SpecError
 from operant.rewards.preferences.bradley_terry import BradleyTerry
 from operant.rewards.queries import Coverage, Disagreement, Entropy, Information, Uniform
 from operant.rewards.representations import squash
+from operant.rewards.task import Task
 from operant.testing import check_reward, small_spec
 
 SPEC = EnvSpec(Box((2,)), Discrete(2), 100, num_envs=4)
@@ -170,3 +174,18 @@ def test_impossible_settings_are_refused(fields, words):
 def test_a_pool_too_small_for_segments_is_refused():
     with pytest.raises(SpecError, match=r"expected BradleyTerry.pool ≥ 2 × segment × environments = 400; got 100"):
         BradleyTerry(pool=100).init(SPEC, key=jax.random.key(0))
+
+
+def test_answers_that_cannot_tell_leave_the_reward_before():
+    rng = np.random.default_rng(0)
+    reward = dataclasses.replace(SMALL, before=Task())
+    state, pairs = reward.init(SPEC, key=jax.random.key(0)), Pairs(segments(rng, 4), segments(rng, 4))
+    asked = eqx.tree_at(lambda s: s.steps.reward, segments(rng, 4), jnp.arange(24.0).reshape(4, 6)).steps
+    state, _ = reward.teach(state, answers(pairs, jnp.full(4, 0.5), known=False), key=jax.random.key(1))
+    np.testing.assert_array_equal(reward(state, asked), asked.reward)
+    state, _ = reward.teach(state, answers(pairs, jnp.ones(4)), key=jax.random.key(1))
+    assert not np.array_equal(reward(state, asked), asked.reward)
+
+
+def test_it_reads_the_environments_reward_where_what_stands_in_does():
+    assert not SMALL.reads_env_reward and dataclasses.replace(SMALL, before=Task()).reads_env_reward

@@ -120,3 +120,5 @@ def test_bad_settings_are_told():
         Regret(by="luck")
     with pytest.raises(SpecError, match="Use BradleyTerry where states cannot be counted"):
         Regret().init(EnvSpec(Box((5,)), Box((1,)), 10), key=jax.random.key(0))
+    with pytest.raises(SpecError, match="expected one-hot observations"):  # a cart's position and speed, say
+        Regret().init(EnvSpec(Box((4,)), Discrete(2), 10), key=jax.random.key(0))

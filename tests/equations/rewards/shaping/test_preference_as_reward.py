@@ -75,3 +75,6 @@ def test_bad_input(tmp_path):
         PreferenceAsReward(Task(), base="x", count=0)
     with pytest.raises(DataError, match="there is nothing"):
         PreferenceAsReward(Task(), base="nowhere").init(EnvSpec(Box((1,)), Box((1,)), None), key=KEY)
+    with pytest.raises(SpecError, match="expected episodes with observations in"):
+        other = EnvSpec(Box((9,)), small_spec().action, None)
+        PreferenceAsReward(Task(), base=recorded(tmp_path, [0.0, 1.0])).init(other, key=KEY)
