@@ -205,7 +205,7 @@ def action_size(space: Box | Discrete) -> int:
     return space.n if isinstance(space, Discrete) else space.size
 
 
-def action_features(space: Box | Discrete, action: Array) -> Float[Array, " d"]:
+def action_features(space: Box | Discrete, action: Any) -> Float[Array, " d"]:
     """An action as a network takes it in: one-hot, or flat in units of the box (−1, 1: its bounds, where it has any).
 
     >>> action_features(Box((2,), 0.0, 4.0), jnp.array([0.0, 3.0])).tolist()

@@ -70,9 +70,8 @@ class RewardWeights(AbstractAudit):
             )
             return m.finding(self, Verdict.unknown, why)
         reward, mdp = intent.reward, model_of(env, self.discount)  # type: ignore[arg-type]
-        states: Any = subject.reward_states[0] if subject.reward_states else None
-        if states is None:
-            states = m.fresh(reward, env.spec, "the stated reward")  # type: ignore[union-attr]
+        own = subject.reward_states
+        states: Any = own[0] if own else m.fresh(reward, env.spec, "the stated reward")  # type: ignore[union-attr]
         names = sorted(reward.terms)
         tables = [reward_table(reward.terms[n], env, states[n]) for n in names]  # type: ignore[arg-type]
         each = np.stack([(mdp.P * t).sum(-1) for t in tables])  # (terms, S, A)

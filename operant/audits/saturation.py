@@ -115,10 +115,8 @@ class Saturation(AbstractAudit):
         for name, box in boxes(space).items():
             low, high = (b.ravel().astype(float) for b in box.bounds())
             near = 1e-6 * np.where(np.isfinite(high - low), high - low, 1.0)
-            lows, highs = (
-                [x <= low + near for x in flat(subject, name)],
-                [x >= high - near for x in flat(subject, name)],
-            )
+            rows = flat(subject, name)
+            lows, highs = [x <= low + near for x in rows], [x >= high - near for x in rows]
             at = [a | b for a, b in zip(lows, highs, strict=True)]
             share = shares(at, subject)
             # Always at one bound or the other, and at both of them: a flag among measurements, not one of these.

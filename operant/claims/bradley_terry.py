@@ -14,7 +14,7 @@ from jaxtyping import PRNGKeyArray
 from operant.claims import Claim, Tier
 from operant.claims._samples import Greedy, Trained
 from operant.claims._tests import Better, Recovers
-from operant.core import AbstractEnv
+from operant.core import AbstractEnv, AbstractReward
 from operant.envs.toy import CartPole
 from operant.learners.ppo import PPO
 from operant.loops.asking import Questions, Teaching
@@ -76,25 +76,30 @@ def _stands_in(
     seeds: int,
     name: str,
     note: str = "",
+    learner: PPO | None = None,
+    before: AbstractReward | None = None,
+    how: tuple[str, str] = (" with the shipped defaults", ""),
 ) -> Claim:
+    """`how`: what is said of the learner, and of the teaching, where `learner` or `before` is not a default."""
+    learner, reward = learner or PPO(), BradleyTerry(segment=segment)
     return Claim(
         name=name,
         tier=tier,
         statement=_STANDS_IN,
         source=_WHERE,
         baseline="the same learner with the environment's own reward",
-        problem=f"{env}, 16 environments, PPO with the shipped defaults; {labels} comparisons of {segment} steps by an "
-        "oracle",
+        problem=f"{env}, 16 environments, PPO{how[0]}; {labels} comparisons of {segment} steps by an oracle{how[1]}",
         figure=Greedy().words,
         steps=steps,
         seeds=seeds,
         test=Recovers(floor=RANDOM[env.split()[0]]),
         subject=Trained(
-            PPO(), id, reward=BradleyTerry(segment=segment), teaching=Teaching(Oracle(), Questions(labels))
+            learner, id, reward=dataclasses.replace(reward, before=before or reward.before),
+            teaching=Teaching(Oracle(), Questions(labels)),
         ),
-        control=Trained(PPO(), id, reward=Task()),
+        control=Trained(learner, id, reward=Task()),
         note=note,
-    )
+    )  # fmt: skip
 
 
 _CARTPOLE = (
@@ -127,24 +132,10 @@ CLAIMS = (
         "full", "CartPole with a fixed horizon", CartPole(fixed_horizon=True), 200_000, 500, 25, 6,
         "stands-in-CartPole", _CARTPOLE,
     ),
-    Claim(
-        name="stands-in-CartPole-raw",
-        tier="full",
-        statement=_STANDS_IN,
-        source=_WHERE,
-        baseline="the same learner with the environment's own reward",
-        problem="CartPole with a fixed horizon, 16 environments, PPO on observations as they are; 500 comparisons of "
-        "25 steps by an oracle, no reward before the first",
-        figure=Greedy().words,
-        steps=200_000,
-        seeds=6,
-        test=Recovers(floor=RANDOM["CartPole"]),
-        subject=Trained(
-            PPO(normalise_obs=False), CartPole(fixed_horizon=True),
-            reward=BradleyTerry(segment=25, before=Scale(Task(), 0.0)), teaching=Teaching(Oracle(), Questions(500)),
-        ),
-        control=Trained(PPO(normalise_obs=False), CartPole(fixed_horizon=True)),
-        note=_RAW,
+    _stands_in(
+        "full", "CartPole with a fixed horizon", CartPole(fixed_horizon=True), 200_000, 500, 25, 6,
+        "stands-in-CartPole-raw", _RAW, PPO(normalise_obs=False), Scale(Task(), 0.0),
+        (" on observations as they are", ", no reward before the first"),
     ),
     _stands_in("full", "Hopper-v5", "Hopper-v5", 1_000_000, 1000, 50, 3, "stands-in-Hopper-v5"),
     Claim(

@@ -23,7 +23,7 @@ from operant.claims._tests import Removes
 from operant.core import Action, Box, Obs
 from operant.learners.actors.deterministic import Deterministic
 from operant.learners.critics.twin_q import TwinQ
-from operant.learners.off_policy import AbstractCritic, Build, Q, from_box
+from operant.learners.off_policy import AbstractCritic, Build, Q
 from operant.learners.td3 import TD3
 from operant.loops.rollout import evaluate
 from operant.loops.train import Run
@@ -43,7 +43,7 @@ class SingleQ(AbstractCritic):
         return _SingleQParams(encoder, build.mlp(encoder.size + action.size, *build.hidden, 1), action)
 
     def heads(self, params: _SingleQParams, obs: Obs, action: Action | None) -> Float[Array, "1"]:
-        return params.body(jnp.concatenate([params.encoder(obs), from_box(params.action, action)]))
+        return params.body(jnp.concatenate([params.encoder(obs), nn.action_features(params.action, action)]))
 
     def loss(self, params: _SingleQParams, obs: Obs, action: Action, target: Float[Array, ""]) -> Float[Array, ""]:
         return 0.5 * jnp.square(self.heads(params, obs, action) - target).sum()

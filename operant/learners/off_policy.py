@@ -205,11 +205,6 @@ def to_box(space: Box, unit: Float[Array, " d"]) -> Array:
     return jnp.clip(low + (unit.reshape(space.shape) + 1.0) * (0.5 * (high - low)), low, high)
 
 
-def from_box(space: Box, action: Array) -> Float[Array, " d"]:
-    """The box → [−1, 1]^d, flat."""
-    return ((action - space.bounds()[0]) * (2.0 / nn.width(space)) - 1.0).reshape(-1)
-
-
 # --- state and policy -----------------------------------------------------------------------------------------------
 
 

@@ -25,7 +25,7 @@ from jaxtyping import Array, Float
 
 from operant import nn
 from operant.core import Action, Box, Discrete, Obs
-from operant.learners.off_policy import AbstractCritic, Build, from_box
+from operant.learners.off_policy import AbstractCritic, Build
 
 
 class TwinQParams(eqx.Module):
@@ -48,7 +48,7 @@ class TwinQ(AbstractCritic):
     def heads(self, params: TwinQParams, obs: Obs, action: Action | None) -> Float[Array, "2 ..."]:
         x = params.encoder(obs)
         if isinstance(params.action, Box):
-            x = jnp.concatenate([x, from_box(params.action, action)])
+            x = jnp.concatenate([x, nn.action_features(params.action, action)])
             return jnp.stack([body(x)[0] for body in params.bodies])
         return jnp.stack([body(x) for body in params.bodies])
 
