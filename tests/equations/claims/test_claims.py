@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from operant import claims
-from operant.claims import NOT_REPRODUCED, PARTLY, REPRODUCED, Claim, Outcome, Result
+from operant.claims import NOT_REPRODUCED, PARTLY, REPRODUCED, Claim, Measured, Outcome, Result
 from operant.claims._samples import AbstractSample, Bench, Exact, Figures, LastEpisodes, StableBaselines, Trained, still
 from operant.claims._tests import Above, Better, Equal
 from operant.errors import DataError, SpecError
@@ -200,3 +200,36 @@ def test_every_claim_is_fully_said(method):
         assert json.loads(json.dumps(c.plain())) == json.loads(json.dumps(c.plain()))
         assert c.seeds >= 3 or c.steps == 0
     assert any(c.tier == "quick" for c in known)
+
+
+def test_what_claims_share_is_measured_once_and_only_that():
+    asked = []
+
+    @dataclasses.dataclass(frozen=True)
+    class Counted(AbstractSample):
+        value: float
+
+        def figures(self, bench):
+            asked.append(self.value)
+            return Figures(np.full(bench.seeds, self.value), 1.0)
+
+        def plain(self):
+            return {"words": "not enough to tell them apart"}
+
+    measured = Measured()
+    bench = Bench(jax.random.key(0), 0, 3, None, Silent())
+    first = measured.figures(Counted(1.0), bench)
+    assert measured.figures(Counted(1.0), bench) is first
+    assert measured.figures(Counted(2.0), bench).values.tolist() == [2.0] * 3
+    assert measured.figures(Counted(1.0), bench._replace(seeds=4)).values.shape == (4,)
+    measured.figures(Counted(1.0), bench._replace(key=jax.random.key(1)))
+    assert asked == [1.0, 2.0, 1.0, 1.0]
+
+
+def test_every_subject_and_control_can_be_told_from_every_other():
+    samples = [s for m in claims.methods() for c in claims.claims_of(m) for s in (c.subject, c.control)]
+    by_type = {}
+    for sample in filter(None, samples):
+        for other in by_type.setdefault(type(sample), []):
+            assert (sample == other) in (True, False)
+        by_type[type(sample)].append(sample)

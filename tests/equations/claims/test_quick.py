@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from operant import claims
-from operant.claims import NOT_REPRODUCED, REPRODUCED, Result
+from operant.claims import NOT_REPRODUCED, REPRODUCED, Measured, Result
 from operant.claims._samples import still
 
 RESULTS = Path(__file__).parents[3] / "claims" / "results"
@@ -16,8 +16,13 @@ QUICK = [
 ]
 
 
+@pytest.fixture(scope="module")
+def measured():
+    return Measured()
+
+
 @pytest.mark.parametrize(("method", "claim"), QUICK)
-def test_a_quick_claim_holds(method, claim):
+def test_a_quick_claim_holds(method, claim, measured):
     stored = {o.name: o for o in Result.read(RESULTS, method, "quick").outcomes}
     assert claim.name in stored, f"run scripts/claims --tier quick --only {method}/{claim.name}, and commit the result"
     assert still(stored[claim.name].claim, claim.plain()), (
@@ -25,7 +30,7 @@ def test_a_quick_claim_holds(method, claim):
     )
     if stored[claim.name].verdict == NOT_REPRODUCED:
         pytest.skip("committed as not reproduced")
-    assert claim.run().verdict == REPRODUCED
+    assert claim.run(measured=measured).verdict == REPRODUCED
 
 
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda p: p.name)
