@@ -10,7 +10,7 @@ Axes: seeds S · time T · environments N · the shape of one thing.
 import abc
 import dataclasses
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import equinox as eqx
@@ -234,6 +234,7 @@ class AbstractEnv(eqx.Module):
 class HostEnv(Protocol):
     """A batch of environments outside JAX (Gymnasium, a robot, a browser): stateful, NumPy, leading axis N.
 
+    `reset` takes one seed, or several: then the batch is as many of equal size, each what its seed alone makes of it.
     `step` resets whatever ended and reports the true successor in `final_obs`, as `AbstractEnv.step` does.
     `snapshot` returns JSON-able values from which `restore` brings the batch to the same state, bit for bit (None: it
     cannot), and returns the observations that these would show.
@@ -243,7 +244,7 @@ class HostEnv(Protocol):
 
     @property
     def num_envs(self) -> int: ...
-    def reset(self, *, seed: int) -> Obs: ...
+    def reset(self, *, seed: int | Sequence[int]) -> Obs: ...
     def step(self, action: np.ndarray) -> Step: ...
     def snapshot(self) -> list | None: ...
     def restore(self, snapshot: list) -> Obs: ...

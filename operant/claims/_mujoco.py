@@ -6,7 +6,7 @@ from operant.claims._tests import NotWorse, Published
 from operant.core import AbstractLearner
 
 
-def beside(learner: AbstractLearner, algorithm: str, env: str) -> Claim:
+def beside(learner: AbstractLearner, algorithm: str, env: str, note: str = "") -> Claim:
     """Not worse than Stable-Baselines3 after 100,000 steps."""
     return Claim(
         name=f"{env}-100k",
@@ -21,6 +21,7 @@ def beside(learner: AbstractLearner, algorithm: str, env: str) -> Claim:
         test=NotWorse(),
         subject=Trained(learner, env, Greedy(10), num_envs=1),
         control=StableBaselines(algorithm, env),
+        note=note,
     )
 
 

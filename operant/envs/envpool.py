@@ -20,6 +20,7 @@ import dataclasses
 import functools
 import json
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -122,7 +123,7 @@ class EnvPoolVector:
     def num_envs(self) -> int:
         return self.spec.num_envs
 
-    def reset(self, *, seed: int) -> Obs:
+    def reset(self, *, seed: int | Sequence[int]) -> Obs:
         """Start the batch anew, each environment with its own seed; observations with a leading axis N."""
         self.close()
         seeds = [s & 0x7FFFFFFF for s in env_seeds(seed, self.num_envs)]  # EnvPool's are int32

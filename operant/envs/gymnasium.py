@@ -375,7 +375,7 @@ class GymnasiumVector:
     def num_envs(self) -> int:
         return self.spec.num_envs
 
-    def reset(self, *, seed: int) -> Obs:
+    def reset(self, *, seed: int | Sequence[int]) -> Obs:
         """Start every environment anew; observations with a leading axis N. Raises EnvError if one cannot start."""
         self._t[:] = 0
         return finite(self._batch.reset(env_seeds(seed, self.num_envs)), self._t, self.spec.name)
@@ -429,8 +429,18 @@ class GymnasiumVector:
         self._batch.close()
 
 
-def env_seeds(seed: int, num_envs: int) -> list[int]:
-    """A seed for each environment of a batch: neighbouring seeds share none. Raises SpecError for a negative seed."""
+def env_seeds(seed: int | Sequence[int], num_envs: int) -> list[int]:
+    """A seed for each environment of a batch: neighbouring seeds share none. Several seeds: a part of equal size each.
+
+    Raises SpecError for a negative seed, and for parts that are not whole.
+
+    >>> env_seeds([3, 4], 4) == env_seeds(3, 2) + env_seeds(4, 2)
+    True
+    """
+    if isinstance(seed, Sequence):
+        if not seed or num_envs % len(seed):
+            raise SpecError(f"expected as many seeds as divide {num_envs} environments; got {len(seed)}.")
+        return [s for one in seed for s in env_seeds(one, num_envs // len(seed))]
     if seed < 0:
         raise SpecError(f"expected a seed ≥ 0; got {seed}.")
     return [int(s) for s in np.random.SeedSequence(seed).generate_state(num_envs, np.uint32)]

@@ -22,6 +22,7 @@ Reference: Dulac-Arnold et al. 2020, An Empirical Investigation of the Challenge
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -237,11 +238,12 @@ class PerturbedVector:
     def __init__(self, how: PerturbedHost, num_envs: int, render: bool):
         self.how, self.spec, self.num_envs = how, how.spec, num_envs
         self._live = how.env.open(num_envs, render=render)
-        self._rng = np.random.default_rng(0)
+        self._rngs = [np.random.default_rng(0)]  # one a seed
         self._late: list[np.ndarray] = []
 
-    def reset(self, *, seed: int) -> Obs:
-        self._rng = np.random.default_rng([seed, 13])
+    def reset(self, *, seed: int | Sequence[int]) -> Obs:
+        seeds = [seed] if isinstance(seed, int) else seed
+        self._rngs = [np.random.default_rng([s, 13]) for s in seeds]
         nothing = _nothing(self.spec.action)
         self._late = [np.broadcast_to(nothing, (self.num_envs, *nothing.shape)).copy() for _ in range(self.how.delay)]
         return self._blurred(self._live.reset(seed=seed))
@@ -260,21 +262,26 @@ class PerturbedVector:
         return make_step(obs, s.reward, s.terminated, s.truncated, final)
 
     def _shaken(self, action: np.ndarray) -> np.ndarray:
-        space, noise, rng = self.spec.action, self.how.action_noise, self._rng
+        space, noise = self.spec.action, self.how.action_noise
         if noise == 0:
             return action
         if isinstance(space, Discrete):
-            other = rng.integers(space.n, size=action.shape).astype(action.dtype)
-            return np.where(rng.random(action.shape) < noise, other, action)
+            other = self._drawn(action.shape, lambda rng, shape: rng.integers(space.n, size=shape)).astype(action.dtype)
+            return np.where(self._drawn(action.shape, lambda rng, shape: rng.random(shape)) < noise, other, action)
         low, high = space.bounds()
         half = 0.5 * (high - low) if space.bounded else 1.0
-        return np.clip(action + noise * half * rng.standard_normal(action.shape), low, high).astype(action.dtype)
+        return np.clip(action + noise * half * self._drawn(action.shape), low, high).astype(action.dtype)
+
+    def _drawn(self, shape: tuple[int, ...], draw: Any = np.random.Generator.standard_normal) -> np.ndarray:
+        """`draw(generator, shape)`, each seed's part of the leading axis from its own generator."""
+        part = (shape[0] // len(self._rngs), *shape[1:])
+        return np.concatenate([draw(rng, part) for rng in self._rngs])
 
     def _blurred(self, obs: Any) -> Any:
         if self.how.obs_noise == 0:
             return obs
         scale = np.asarray(self.how.obs_scale, np.float32)
-        noise = np.float32(self.how.obs_noise) * scale * self._rng.standard_normal(obs.shape).astype(np.float32)
+        noise = np.float32(self.how.obs_noise) * scale * self._drawn(obs.shape).astype(np.float32)
         return np.clip(obs + noise, *self.spec.obs.bounds())  # type: ignore[union-attr]
 
     def snapshot(self) -> None:

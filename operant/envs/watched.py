@@ -12,6 +12,7 @@ evaluated and audited as any other. It cannot be trained further without its aud
 ((2, 3), [0.0, 0.0], [1.0, 0.0])
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -67,8 +68,9 @@ class WatchedVector:
         self._seed, self._episodes = 0, [0] * num_envs
         self._actions: list[list[Any]] = [[] for _ in range(num_envs)]
 
-    def reset(self, *, seed: int) -> Obs:
-        self._seed, self._episodes = seed, [0] * self.num_envs
+    def reset(self, *, seed: int | Sequence[int]) -> Obs:
+        self._seed = seed if isinstance(seed, int) else seed[0]  # there is one environment
+        self._episodes = [0] * self.num_envs
         obs = _stack([self._begin(i) for i in range(self.num_envs)])
         self._show_start()
         return obs

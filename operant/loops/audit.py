@@ -8,6 +8,8 @@ A subject is a `Run`, a policy or a tuple of them (one a seed), a function from 
 
 import dataclasses
 import textwrap
+import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -204,6 +206,10 @@ def _ask(one: AbstractAudit, subject: Subject, failed: dict[str, str], *, key: P
         found = one(subject, key=key)
     except OperantError as error:
         return Finding(name, Verdict.unknown, str(error))
+    except Exception as error:  # a fault in one audit must not lose what the others found
+        why = f"it broke: {type(error).__name__}: {error}. This is a fault in {name}: please report it"
+        warnings.warn(f"{why}\n{traceback.format_exc()}", RuntimeWarning, stacklevel=2)
+        return Finding(name, Verdict.unknown, f"{why}.")
     numbers = [x for x in (found.value, found.low, found.high) if x is not None]
     if found.verdict is not Verdict.unknown and not np.isfinite(numbers).all():
         why = f"a number is not finite, so '{found.verdict}' cannot be said. {found.why}"

@@ -161,13 +161,18 @@ class HostEngine(_Engine):
     failed: EnvError | None = None
 
     def start(self) -> TrainState:
-        n = self.spec.num_envs
-        self._start = np.zeros((self.members, n), bool)
+        return self._begin((), self._open(0))
+
+    def _open(self, iteration: int) -> Any:
+        """New episodes in every environment, others at another iteration; observations (S, N, …)."""
+        self._start = np.zeros((self.members, self.spec.num_envs), bool)
         self.close()
-        self.host = self.env.open(self.members * n)
-        seed = int(np.asarray(jax.random.key_data(self.keys[0])).ravel()[-1] % (2**31 - 1))
-        obs = self.host.reset(seed=seed)
-        return self._begin((), self._split(obs))
+        self.host = self.env.open(self.members * self.spec.num_envs)
+        # a member's environments have seeds of their own: it meets the same alone and among others
+        seeds = [int(np.asarray(jax.random.key_data(key)).ravel()[-1] % (2**31 - 1)) for key in self.keys]
+        if iteration:
+            seeds = [int(np.random.SeedSequence([s, iteration]).generate_state(1)[0] >> 1) for s in seeds]
+        return self._split(self.host.reset(seed=seeds if self.members > 1 else seeds[0]))
 
     def _split(self, tree: Any) -> Any:
         """(S·N, …) → (S, N, …)."""
@@ -270,9 +275,10 @@ class HostEngine(_Engine):
 
     def new_episodes(self, states: TrainState) -> TrainState:
         """The states with fresh episodes in every environment: what is left where they cannot be restored."""
-        fresh = self.start()
+        obs = self._open(int(np.asarray(states.iteration)[0]))
         self._start = np.ones_like(self._start)
-        return eqx.tree_at(lambda s: (s.obs, s.tally), states, (fresh.obs, fresh.tally))
+        tally = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), states.tally)
+        return eqx.tree_at(lambda s: (s.obs, s.tally), states, place((obs, tally), self.members))
 
     def restore(self, snapshot: Any) -> None:
         self.host.restore(snapshot["envs"])

@@ -155,9 +155,12 @@ def test_a_refusal_is_unknown_with_its_reason():
     assert report.findings == (Finding("asks", Verdict.unknown, "expected x; got y. Do z."),)
 
 
-def test_a_bug_is_not_hidden():
-    with pytest.raises(ZeroDivisionError):
-        audit(Subject(()), (Asks(ZeroDivisionError()),), key=jax.random.key(0))
+def test_a_bug_is_not_hidden_and_loses_no_other_finding():
+    asked = (Asks(ZeroDivisionError("by nothing")), Asks(Finding("fine", Verdict.holds, "It is.")))
+    with pytest.warns(RuntimeWarning, match=r"(?s)a fault in asks.*Traceback.*by nothing"):
+        broken, fine = audit(Subject(()), asked, key=jax.random.key(0)).findings
+    assert broken.verdict is Verdict.unknown and "ZeroDivisionError: by nothing" in broken.why
+    assert fine.verdict is Verdict.holds
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])

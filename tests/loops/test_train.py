@@ -18,10 +18,12 @@ import pytest
 import operant
 import operant.loops.train as training
 from operant.core import AbstractFixedReward, Constraint, Intent, Status
+from operant.envs.perturbed import perturbed
 from operant.envs.toy import CartPole, Pendulum
 from operant.errors import EnvError, RunError, SpecError, StoreError
 from operant.io.recorders import Csv
 from operant.learners import PPO
+from operant.loops import engines
 from operant.loops.train import FILE, load, resume, train
 from operant.rewards import Program, Scale, Task
 from operant.testing.checks import close, raw, same
@@ -63,6 +65,14 @@ def test_seed_alone_equals_seed_among_others():
         alone = train(LEARNER, CartPole(), Intent(Task()), seeds=[i], **SETTINGS)
         assert close(one(alone.state.learner, 0), one(eight.state.learner, i), 1e-5)
         np.testing.assert_allclose(alone.metrics["episode/return"][0], eight.metrics["episode/return"][i], rtol=1e-5)
+
+
+def test_a_seed_on_the_host_meets_the_same_episodes_alone_and_among_others():
+    env = operant.make("gym:CartPole-v1")
+    four = train(LEARNER, env, Intent(Task()), seeds=4, **SETTINGS)
+    alone = train(LEARNER, env, Intent(Task()), seeds=[2], **SETTINGS)
+    assert close(one(alone.state.learner, 0), one(four.state.learner, 2), 1e-5)
+    np.testing.assert_allclose(alone.metrics["episode/return"][0], four.metrics["episode/return"][2], rtol=1e-5)
 
 
 def test_array_fields_train_settings_side_by_side(two):
@@ -117,6 +127,16 @@ def test_resume_on_the_host_is_exact(tmp_path, monkeypatch):
     resumed = resume(tmp_path / "run")
     assert same(resumed.state, whole.state)
     assert resumed.card["resumed_exactly"] is True
+
+
+def test_a_run_that_cannot_be_brought_back_goes_on_with_other_episodes(tmp_path, monkeypatch):
+    env = perturbed(operant.make("gym:CartPole-v1"), obs_noise=0.01)
+    interrupted(tmp_path / "run", monkeypatch, after=4, env=env, seeds=2)
+    seen, opened = [], engines.HostEngine._open
+    monkeypatch.setattr(engines.HostEngine, "_open", lambda self, i: seen.append((i, opened(self, i))) or seen[-1][1])
+    assert resume(tmp_path / "run").card["resumed_exactly"] is False
+    (first, begun), (later, anew) = seen
+    assert first == 0 < later and not np.allclose(begun, anew)
 
 
 class Breaks(gym.Env):

@@ -168,6 +168,17 @@ def test_host_noise_on_actions():
     live.close()
 
 
+def test_host_noise_of_a_seed_is_the_same_among_others():
+    how = PerturbedHost(Gymnasium("Pendulum-v1"), action_noise=0.3, obs_noise=0.1)
+    both, one = how.open(4), how.open(2)
+    np.testing.assert_array_equal(both.reset(seed=[3, 4])[2:], one.reset(seed=4))
+    for _ in range(3):
+        np.testing.assert_array_equal(both.step(np.zeros((4, 1))).obs[2:], one.step(np.zeros((2, 1))).obs)
+    with pytest.raises(SpecError, match="as many seeds as divide 4 environments; got 3"):
+        both.reset(seed=[1, 2, 3])
+    both.close(), one.close()
+
+
 def test_bad_input():
     with pytest.raises(SpecError, match="whole number of steps ≥ 0"):
         Perturbed(Pendulum(), delay=-1)
