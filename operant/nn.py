@@ -164,8 +164,9 @@ def cnn(rng: np.random.Generator, shape: tuple[int, int, int], features: int = 5
 
 
 class Encoder(eqx.Module):
-    """Observation of any space → one feature vector: floats flattened, integers one-hot, images through a CNN,
-    dicts by concatenating their entries' encodings (an `action_mask` is left out)."""
+    """Observation of any space → one feature vector: floats flattened, integers one-hot, images (bytes, also grey ones
+    of two axes) through a CNN, other bytes flattened in units of their upper bounds, dicts by concatenating their
+    entries' encodings (an `action_mask` is left out)."""
 
     space: Space = eqx.field(static=True)
     parts: dict[str, "Encoder"]
@@ -179,7 +180,12 @@ class Encoder(eqx.Module):
             case Discrete(n):
                 return jax.nn.one_hot(obs, n)
             case Box():
-                return self.image(obs) if self.image is not None else jnp.ravel(obs).astype(jnp.float32)
+                if self.image is not None:
+                    return self.image(obs.reshape((*obs.shape, 1)[:3]))
+                flat = jnp.ravel(obs).astype(jnp.float32)
+                if self.space.dtype != "uint8":
+                    return flat
+                return flat / np.clip(self.space.bounds()[1], 1.0, 255.0).ravel()
 
 
 def encoder(rng: np.random.Generator, space: Space) -> Encoder:
@@ -193,8 +199,8 @@ def encoder(rng: np.random.Generator, space: Space) -> Encoder:
             return Encoder(space, parts, None, sum(part.size for part in parts.values()))
         case Discrete(n):
             return Encoder(space, {}, None, n)
-        case Box(shape=shape, dtype="uint8") if len(shape) == 3:
-            image = cnn(rng, (shape[0], shape[1], shape[2]))
+        case Box(shape=shape, dtype="uint8") if len(shape) == 3 or (len(shape) == 2 and min(shape) >= 9):
+            image = cnn(rng, (shape[0], shape[1], (*shape, 1)[2]))
             return Encoder(space, {}, image, image.head.bias.shape[0])
         case Box():
             return Encoder(space, {}, None, space.size)

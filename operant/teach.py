@@ -58,13 +58,9 @@ def studio(study: Study, folder: Path, page: Page, say: Callable[[str], None]) -
     if (token := page.token()) is not None:
         environment["OPERANT_TOKEN"] = token
     command = [sys.executable, "-m", "operant.studio", str(folder), "--host", page.host, "--port", str(page.port)]
-    command += [
-        "--title",
-        study.name,
-        "--env",
-        name,
-        *(["--labels", study.teacher.labels] if study.teacher.labels else []),
-    ]
+    if study.teacher.labels:  # not an argument: whoever lists processes would read the password in it
+        environment["OPERANT_LABELS"] = study.teacher.labels
+    command += ["--title", study.name, "--env", name]
     # a session of its own: Ctrl-C is for training, which then ends the studio
     process = subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True, cwd=Path.cwd()

@@ -112,8 +112,8 @@ _BIAS: dict[str, Any] = {
 
 _STEP_SIZE = (
     "With a step size of 3e-4, the default before, {} over 3 seeds of {}. One seed of another key with SB3's own "
-    "numbers (1e-3, 400×300 units, white noise) and one with 1e-3 alone changed then reached 3,900 and 4,600 on "
-    "HalfCheetah-v5: it was the step size. The default became 1e-3, as in the paper, before this claim ran again."
+    "numbers (1e-3, 400×300 units, white noise) then ended at 5,400 on HalfCheetah-v5, and one with 1e-3 alone changed "
+    "at 4,600: it was the step size. The default became 1e-3, as in the paper, before this claim ran again."
 )
 
 CLAIMS = (

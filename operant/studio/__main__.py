@@ -30,7 +30,6 @@ PATIENCE = 600.0
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m operant.studio", description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--labels", default="", help="the comparison store; by default labels.db in the folder")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--title", default="")
@@ -40,7 +39,8 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
     try:
-        with Store(Person(given.labels).store_of(given.folder)) as store:
+        labels = os.environ.pop("OPERANT_LABELS", "")  # a URL may hold a password; none: labels.db in the folder
+        with Store(Person(labels).store_of(given.folder)) as store:
             looked = [time.monotonic()]
 
             def look() -> dict:
