@@ -80,9 +80,11 @@ def show(asked: Asked) -> int:
         raise SpecError(f"--at: expected a step in 0 … {last - 1} of the episode; got {asked.at}.")
     rows, obs = seen[episodes.mask].astype(float), seen[0, asked.at]
     scale: Any = np.maximum(rows.std(0), 1e-6)
+    remembered = jax.lax.scan(lambda c, o: (policy(o, c, key=None)[2], None), policy.init_carry(), seen[0, : asked.at])
     found = explain(
-        policy, obs, method=METHODS[asked.method](), element=asked.element, baseline=rows.mean(0), scale=scale, key=key
-    )
+        policy, obs, method=METHODS[asked.method](), element=asked.element, carry=remembered[0], baseline=rows.mean(0),
+        scale=scale, key=key,
+    )  # fmt: skip
     action = np.asarray(episodes.transitions.action[0, asked.at]).tolist()
     flat = not np.isfinite(found.faithfulness)
     if asked.json:

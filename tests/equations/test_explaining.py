@@ -2,9 +2,17 @@
 
 import json
 
+import jax
+import numpy as np
 import pytest
 
-from operant import cli
+from operant import cli, explaining
+from operant.core import Intent
+from operant.envs.toy import CartPole
+from operant.learners import PPO
+from operant.loops.rollout import evaluate
+from operant.loops.train import train
+from operant.rewards import Task
 
 FILE = """
 import jax.numpy as jnp
@@ -51,6 +59,23 @@ def test_a_choice_that_nothing_changes_is_not_said_to_depend_on_nothing(file, ca
     assert code == 0 and "no perturbation changed the answer" in out
     code, out, _ = answer(capsys, "my.py:push", "--env", "CartPole-v1", "--json")
     assert code == 0 and json.loads(out, parse_constant=pytest.fail)["faithfulness"] is None
+
+
+def test_a_policy_with_memory_is_explained_with_what_it_remembered(tmp_path, monkeypatch, capsys):
+    learner = PPO(rollout=16, epochs=1, minibatches=1, hidden=(8,), memory=4)
+    run = train(
+        learner, CartPole(), Intent(Task()), steps=64, num_envs=4, key=jax.random.key(0), folder=tmp_path / "run"
+    )
+    given, real = [], explaining.explain
+    monkeypatch.setattr(explaining, "explain", lambda *a, **k: given.append((a, k)) or real(*a, **k))
+    assert answer(capsys, str(tmp_path / "run"), "--at", "3")[0] == 0
+    said = given[0][1]
+    episodes = evaluate(run.policy(0), CartPole(), episodes=explaining.EPISODES, key=jax.random.key(0))
+    carry = run.policy(0).init_carry()
+    for obs in np.asarray(episodes.transitions.obs)[0, :3]:
+        carry = run.policy(0)(obs, carry, key=None)[2]
+    np.testing.assert_allclose(said["carry"], carry, rtol=1e-4)
+    assert np.abs(carry).max() > 0
 
 
 def test_a_run_that_is_not_there(file, capsys):
