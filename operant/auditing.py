@@ -83,7 +83,11 @@ def audit(asked: Asked) -> int:
     if asked.reward or asked.true:
         folder = None  # of another intent than the run's, whose report says its own
     if folder is not None:
-        study_run.write_json(folder / "findings.json", [reports.finding_to_dict(f) for f in found.findings])
+        new, path = [reports.finding_to_dict(f) for f in found.findings], folder / "findings.json"
+        before = json.loads(path.read_text()) if path.exists() else []
+        again = {f["name"] for f in new}  # what was found before stays, unless it was asked again: no verdict is lost
+        study_run.write_json(path, [*(f for f in before if f["name"] not in again), *new])
+        written = reports.write(folder)
     if asked.json:
         print(json.dumps(found.to_plain(), indent=1))
     else:
@@ -91,7 +95,7 @@ def audit(asked: Asked) -> int:
         for need, names in left.items():
             console.print(f"not asked: {', '.join(names)}; needs {need}.", style="dim", markup=False, soft_wrap=True)
         if folder is not None:
-            console.print(f"report: {reports.write(folder)}", markup=False, soft_wrap=True)
+            console.print(f"report: {written}", markup=False, soft_wrap=True)
     return int(limit is not None and any(GRAVITY[f.verdict] >= limit for f in found.findings))
 
 

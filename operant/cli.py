@@ -79,8 +79,8 @@ def demos(
     from operant import demonstrating
 
     return demonstrating.run(
-        action, source, out, env=env, episodes=_positive(episodes, "--episodes"), seed=seed, stochastic=stochastic,
-        trust=trust,
+        action, source, out, env=env, episodes=_positive(episodes, "--episodes"), seed=_seed(seed),
+        stochastic=stochastic, trust=trust,
     )  # fmt: skip
 
 
@@ -92,7 +92,7 @@ def evaluate(
     """Evaluate a run's policies in fresh environments."""
     from operant import study_run
 
-    return study_run.evaluate(run, episodes=_positive(episodes, "--episodes"), seed=seed)
+    return study_run.evaluate(run, episodes=_positive(episodes, "--episodes"), seed=_seed(seed))
 
 
 def audit(
@@ -123,7 +123,20 @@ def audit(
         raise SpecError(f"--episodes: expected 0 or more; got {episodes}.")
     return auditing.audit(
         auditing.Asked(
-            subject, policy, env, reward, true, base, dataset, held_out, audits, episodes, seed, trust, fail_on, json
+            subject,
+            policy,
+            env,
+            reward,
+            true,
+            base,
+            dataset,
+            held_out,
+            audits,
+            episodes,
+            _seed(seed),
+            trust,
+            fail_on,
+            json,
         )
     )
 
@@ -144,7 +157,9 @@ def compare_rewards(
     from operant import comparing
 
     return comparing.compare(
-        comparing.Asked(rewards, env, distances, _positive(episodes, "--episodes"), discount, seed, picture, json)
+        comparing.Asked(
+            rewards, env, distances, _positive(episodes, "--episodes"), discount, _seed(seed), picture, json
+        )
     )
 
 
@@ -163,7 +178,7 @@ def explain(
     """Why did it do that? What each element of an observation has to do with the action."""
     from operant import explaining
 
-    return explaining.show(explaining.Asked(subject, env, at, element, method, seed, json))
+    return explaining.show(explaining.Asked(subject, env, at, element, method, _seed(seed), json))
 
 
 def reward_report(
@@ -410,7 +425,11 @@ _TRAIN = [
     _NUM_ENVS,
     _SEED,
     ("eval_episodes", Annotated[str, arg(metavar="INT", help="Greedy episodes of each seed at the end.")], "20"),
-    ("audits", Annotated[tuple[str, ...], arg(metavar="[NAME ...]", help="Which audits; none: all of them.")], ()),
+    (
+        "audits",
+        Annotated[tuple[str, ...], arg(metavar="[NAME ...]", help="Which audits; none: those that are cheap.")],
+        (),
+    ),
     _NAME,
     ("statement", Annotated[str, arg(metavar="TEXT", help="What is meant, in words.")], ""),
 ]
@@ -444,7 +463,8 @@ def _parse_teach(argv: list[str]) -> Any:
     if given.labels:
         if not isinstance(made["teacher"], Person):
             raise SpecError(f"--labels: only people answer through a store; the teacher is {given.teacher}.")
-        made["teacher"] = dataclasses.replace(made["teacher"], labels=given.labels)
+        labels = given.labels if "://" in given.labels else str(Path(given.labels).expanduser().resolve())
+        made["teacher"] = dataclasses.replace(made["teacher"], labels=labels)
     counts = {key: config.read(_value(getattr(given, key)), int, f"--{key}") for key in ("steps", "num_envs", "seed")}
     people = isinstance(made["teacher"], Person)
     asked = study.Study(
@@ -694,6 +714,13 @@ def _metavar(hint: Any) -> str:
     inside = [x for x in typing.get_args(hint) if x is not type(None)] or [hint]
     names = {float: "FLOAT", int: "INT", str: "TEXT", bool: "BOOL"}
     return "|".join(dict.fromkeys(names.get(x, "TABLE") for x in inside))
+
+
+def _seed(value: int) -> int:
+    """JAX's keys hold 32 bits: larger numbers would repeat smaller ones."""
+    if not 0 <= value < 2**32:
+        raise SpecError(f"--seed: expected a whole number in 0 … {2**32 - 1}; got {value}.")
+    return value
 
 
 def _positive(value: int, flag: str) -> int:

@@ -53,8 +53,15 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def check_counts(module: Any, *names: str) -> None:
-    """Raise SpecError unless these fields of a module are at least 1, where they are given."""
+    """Raise SpecError unless these fields of a module are whole numbers of at least 1, where they are given."""
     for name in names:
         value = getattr(module, name)
-        if value is not None and value < 1:
+        if value is None:
+            continue
+        if isinstance(value, bool) or not hasattr(value, "__index__") or getattr(value, "ndim", 0):
+            raise SpecError(
+                f"expected {type(module).__name__}.{name} to be a whole number ≥ 1; got {value!r:.60}. Shapes hang on "
+                "it: write 1_000_000 for 1e6, and train several settings one after another."
+            )
+        if value < 1:
             raise SpecError(f"expected {type(module).__name__}.{name} ≥ 1; got {value}. Raise it.")

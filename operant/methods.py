@@ -213,9 +213,10 @@ def _first_sentence(m: Method) -> str:
 
 
 def example(m: Method) -> str:
-    """Five lines or so that can be run: training with a learner; what the class's own doctest does otherwise."""
-    if issubclass(m.cls, AbstractLearner) and "env" in m.needs:
-        env = "Pendulum-v1" if "continuous" in m.needs or "discrete" not in m.needs else "CartPole-v1"
+    """Five lines or so that can be run: training, by learners that need nothing but an environment to be good for
+    something; what the class's own doctest does otherwise."""
+    if m.name in ("PPO", "DQN", "SAC", "TD3"):
+        env = "CartPole-v1" if "discrete" in m.needs else "Pendulum-v1"
         return "\n".join(
             [
                 "import jax, operant",

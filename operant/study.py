@@ -39,6 +39,7 @@ trust.
 """
 
 import dataclasses
+import difflib
 import os
 import re
 import shutil
@@ -114,8 +115,10 @@ class Study:
             value = getattr(self, name)
             if type(value) is not int or value < 1:
                 raise SpecError(f"{name}: expected a whole number ≥ 1, got {config.shown(value)}.")
-        if type(self.seed) is not int or self.seed < 0:
-            raise SpecError(f"seed: expected a whole number ≥ 0, got {config.shown(self.seed)}.")
+        if (
+            type(self.seed) is not int or not 0 <= self.seed < 2**32
+        ):  # JAX's keys hold 32 bits: larger ones would repeat
+            raise SpecError(f"seed: expected a whole number in 0 … {2**32 - 1}, got {config.shown(self.seed)}.")
         if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", self.name):
             raise SpecError(
                 f"name: expected letters, digits, '.', '_' and '-', since a folder is named so; got {self.name!r}."
@@ -142,7 +145,7 @@ class Study:
             if (module := getattr(self, name)) is not None:
                 plain[name] = config.to_plain(module)
         plain.get("questions", {}).pop("type", None)  # there is one kind
-        return {key: x for key, x in plain.items() if x not in ("", [], {})}
+        return {key: x for key, x in plain.items() if x not in ("", [], {}) or key == "questions"}
 
     def dumps(self) -> str:
         """The study as TOML. Files of programs are written with the paths they have now."""
@@ -202,14 +205,13 @@ def load(path: str | Path) -> Study:
     if path.is_dir() and (path / "study.toml").exists():
         path = path / "study.toml"
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise SpecError(f"expected a study at {path}; there is no such file. {_nearby(path)}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"expected a study (TOML, UTF-8) at {path}; it cannot be read: {error}.") from error
-    name = path.parent.resolve().name if path.name == "study.toml" else path.stem
     try:
-        return loads(text, folder=path.parent, name=name)
+        return loads(text, folder=path.parent, name=path.stem)
     except SpecError as error:
         raise SpecError(f"{path}: {error}") from error
 
@@ -332,6 +334,10 @@ def read_reward(plain: Any, where: str, root: Path = Path()) -> AbstractReward:
         place = f"{where}.{name}"
         if isinstance(term, Mapping):
             term = dict(term)
+            wrong = difflib.get_close_matches("weight", term, 1)
+            known = set() if "weight" in term else config.declared(str(term.get("type")), AbstractReward)
+            if wrong and wrong[0] != "weight" and wrong[0] not in known:
+                raise SpecError(f"{place}.{wrong[0]}: a term has no key '{wrong[0]}'; did you mean 'weight'?")
             if "weight" in term:
                 weights[name] = config.read(term.pop("weight"), float, f"{place}.weight")
         elif not isinstance(term, str):

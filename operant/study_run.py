@@ -74,7 +74,9 @@ def run(study: Study, *, runs: str | Path = "runs", page: Page = Page()) -> int:
     console = stdout()
     folder = new_folder(Path(runs), study.name)
     if folder.name != study.name:
-        console.print(f"{Path(runs) / study.name} holds a finished run: this one goes to {folder}.", markup=False)
+        there = Path(runs) / study.name
+        what = "holds a finished run" if (there / training.FILE).exists() else "is not empty"
+        console.print(f"{there} {what}: this one goes to {folder}.", markup=False)
     study = _sealed(study).copy_into(folder)
     try:
         with _attended(study, folder, page, console) as live:
@@ -233,7 +235,7 @@ def finish(
     write_json(folder / "findings.json", [reports.finding_to_dict(f) for f in findings])
     with console.status("filming"):
         clips, missing = _film(run, returns, folder, clip_key)
-    shown, mixed = _shown(run), _mixed(run)
+    shown, mixed = _shown(run, folder), _mixed(run)
     card = cards.read(folder) | {
         "title": study.name if study else folder.name,
         "statement": run.intent.statement,
@@ -299,12 +301,13 @@ def _film(run: training.Run, returns: list[np.ndarray], folder: Path, key: Any) 
     return described, []
 
 
-def _shown(run: training.Run) -> list[str]:
+def _shown(run: training.Run, folder: Path) -> list[str]:
     """What the demonstrations themselves were worth, where there are some: what a return is to be held against."""
     wish = run.intent.reward
     if not isinstance(wish, Demonstrations):
         return []
-    found = demos.stats(wish.load(run.env.spec))
+    kept = folder / training.DATASET  # the run's own copy: the original may have gone since
+    found = demos.stats(Dataset.load(kept) if kept.exists() else wish.load(run.env.spec))
     least, mean, most = (found["return"][name] for name in ("least", "mean", "most"))
     count = found["episodes"]
     return [

@@ -60,7 +60,7 @@ def studio(study: Study, folder: Path, page: Page, say: Callable[[str], None]) -
     command = [sys.executable, "-m", "operant.studio", str(folder), "--host", page.host, "--port", str(page.port)]
     if study.teacher.labels:  # not an argument: whoever lists processes would read the password in it
         environment["OPERANT_LABELS"] = study.teacher.labels
-    command += ["--title", study.name, "--env", name]
+    command += ["--title", study.name, "--env", name, "--duplicates", str(study.teacher.duplicates)]
     # a session of its own: Ctrl-C is for training, which then ends the studio
     process = subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True, cwd=Path.cwd()

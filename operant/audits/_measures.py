@@ -157,8 +157,8 @@ def rewards(subject: Subject, reward: AbstractReward, states: Sequence[Any], wha
 
 
 def _along(reward: AbstractReward, state: Any, episodes: Any) -> np.ndarray:
-    values = reward(state, jax.tree.map(jnp.asarray, episodes.transitions))
-    return np.where(episodes.mask, np.asarray(values, np.float64), 0.0)
+    turned = jax.tree.map(lambda x: jnp.swapaxes(jnp.asarray(x), 0, 1), episodes.transitions)  # (T, n), as rollouts are
+    return np.where(episodes.mask, np.asarray(reward(state, turned), np.float64).T, 0.0)
 
 
 # --- resampling -----------------------------------------------------------------------------------------------------

@@ -81,7 +81,8 @@ class ProxyGap(AbstractAudit):
         )
         if m.truth_is_stated(subject):
             return tell(Verdict.holds, "stated and true reward are the same.", None, None)
-        evaluated = pearson(x, y, level=self.level, n=self.resamples, rng=rng)
+        one = len(g) == 1
+        evaluated = pearson(x, y, level=self.level, n=self.resamples, rng=rng) if one else self._over(g, u, rng)
         worse = None
         if subject.control is not None:
             g0, u0 = stated.control_returns("stated returns"), true.control_returns("true returns")
@@ -119,6 +120,14 @@ class ProxyGap(AbstractAudit):
             "wanted."
         )
         return tell(Verdict.concern, why, judged, self.correlation)
+
+    def _over(self, g: list[np.ndarray], u: list[np.ndarray], rng: np.random.Generator) -> Interval:
+        """Correlation over all episodes; whole seeds are resampled, with all their episodes."""
+        joined = lambda seeds: m.correlation(
+            np.concatenate([g[i] for i in seeds]), np.concatenate([u[i] for i in seeds])
+        )
+        draws = [joined(seeds) for seeds in rng.integers(len(g), size=(self.resamples, len(g)))]
+        return m.interval(joined(range(len(g))), np.array(draws), self.level)
 
     def _gain(self, groups: list[np.ndarray], control: np.ndarray, rng: np.random.Generator) -> Interval:
         """Mean over seeds less the random policy's, with its interval."""

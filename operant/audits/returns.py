@@ -58,6 +58,9 @@ class Returns(AbstractAudit):
         tail = f"; worst seed {worst} with {means[worst]:.4g}." if len(means) > 1 else "."
         arrays = {"means": means, "returns": np.concatenate(returns)}
         n = sum(map(len, returns))
+        if len(scores) < 2:
+            why = f"{m.scale_words(returns)}: {name} {found.value:.4g}; one episode gives no interval. Evaluate more."
+            return m.finding(self, Verdict.unknown, why, n=n, arrays=arrays)
         if self.at_least is not None:
             verdict = _against(found, self.at_least)
             why = f"{said}, {_WORDS[verdict]} the {self.at_least:.4g} asked for{tail}"

@@ -12,7 +12,7 @@ numbers are exact, so their interval is a point. Among several optimal actions t
 
 All weightings are solved side by side, by policy iteration with batched linear solves in float64: value iteration under
 `vmap` is slower beyond a few hundred states, and jitted batches of solves can deadlock two cores. Where transitions are
-not tables, train the sweep instead: `Terms({…}, {"a": jnp.array([0.5, 1.0, 2.0])})` is one `vmap` over weightings.
+not tables, train once for each weighting instead.
 
 Reference: Ng and Russell 2000, Algorithms for Inverse Reinforcement Learning, section 3 (the set of rewards for which a
 policy is optimal); Puterman 1994, Markov Decision Processes, chapter 6 (policy iteration).

@@ -44,7 +44,7 @@ class Measure(NamedTuple):
     what: str
     limit: float
     episodes: list[np.ndarray]
-    """Share of each episode's steps, (n,) a seed."""
+    """Steps of each episode at the limit, and all of its steps, (n, 2) a seed."""
 
 
 class Saturation(AbstractAudit):
@@ -91,11 +91,12 @@ class Saturation(AbstractAudit):
             why = f"{said}: nothing has finite bounds between which it moves, and the policy normalises nothing."
             return m.finding(self, Verdict.unknown, why, n=n)
         rng = m.generator(key)
-        found = [m.interval_of_mean(x.episodes, self.level, self.resamples, rng) for x in measures]
+        found = [self._share(x.episodes, rng) for x in measures]
         ranked = sorted(zip(found, measures, strict=True), key=lambda pair: pair[0].value / pair[1].limit)
         most, measure = ranked[-1]
         over = [f"{x.what} at {f.value:.0%} of steps (limit {x.limit:.0%})" for f, x in ranked if f.value > x.limit]
-        arrays = {x.what: np.concatenate(x.episodes) for x in measures}
+        counts = {x.what: np.concatenate(x.episodes) for x in measures}
+        arrays = {what: n[:, 0] / np.maximum(n[:, 1], 1) for what, n in counts.items()}
         tell = lambda verdict, why: m.finding(
             self, verdict, f"{said}: {why}", most, n=n, limit=measure.limit, arrays=arrays
         )
@@ -152,6 +153,11 @@ class Saturation(AbstractAudit):
             found.append((share[i], Measure(what, self.normalised_limit, per_episode(clipped, subject, i))))
         return largest(found)
 
+    def _share(self, groups: list[np.ndarray], rng: np.random.Generator) -> m.Interval:
+        """Steps at a limit over all steps, so that a long episode weighs as much as its steps; with its interval."""
+        point, draws = m.mean_of(groups), m.resampled(groups, self.resamples, rng)
+        return m.interval(float(point[0] / point[1]), draws[:, 0] / draws[:, 1], self.level)
+
     def _actions(self, subject: Subject, box: Box) -> tuple[Measure, bool, float]:
         """The most saturated element; whether all stay at one bound; how often an element jumps between bounds."""
         low, high = (b.ravel().astype(float) for b in box.bounds())
@@ -200,9 +206,9 @@ def shares(at: Sequence[np.ndarray], subject: Subject) -> np.ndarray:
 
 
 def per_episode(at: Sequence[np.ndarray], subject: Subject, i: int) -> list[np.ndarray]:
-    """Share of each episode's own steps at which element i is at a limit, (n,) a seed."""
+    """Steps of each episode at which element i is at a limit, and all of its steps, (n, 2) a seed."""
     masks = [np.asarray(e.mask) for e in subject.episodes]
-    return [(a[..., i] & k).sum(axis=1) / np.maximum(k.sum(axis=1), 1) for a, k in zip(at, masks, strict=True)]
+    return [np.stack([(a[..., i] & k).sum(1), k.sum(1)], 1).astype(float) for a, k in zip(at, masks, strict=True)]
 
 
 def largest(found: list[tuple[float, Measure]]) -> list[Measure]:

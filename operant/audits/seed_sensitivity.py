@@ -55,6 +55,9 @@ class SeedSensitivity(AbstractAudit):
     def __call__(self, subject: Subject, *, key: PRNGKeyArray) -> Finding:
         rng = m.generator(key)
         returns, random = m.returns(subject), m.control_returns(subject).mean()
+        if max(map(len, returns)) < 2:
+            why = "one episode a seed cannot tell seeds from chance. Evaluate more episodes."
+            return m.finding(self, Verdict.unknown, why, n=len(returns))
         means = np.array([r.mean() for r in returns])
         between, within, icc = variances(returns)
         middle, worst = float(interquartile_mean(means)), int(means.argmin())

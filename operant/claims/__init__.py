@@ -25,7 +25,7 @@ import numpy as np
 
 from operant.claims._samples import AbstractSample, Bench, Figures, still
 from operant.claims._tests import AbstractTest, Judged
-from operant.errors import SpecError, nearest
+from operant.errors import DataError, SpecError, nearest
 from operant.io.card import versions
 from operant.io.checkpoint import write_atomically
 from operant.io.recorders import AbstractRecorder, Silent
@@ -224,9 +224,17 @@ class Result:
 
     @classmethod
     def read(cls, folder: Path, method: str, tier: Tier) -> Self:
-        """What is stored; without outcomes where there is no file."""
+        """What is stored; without outcomes where there is no file. Raises DataError where it cannot be read."""
         path = folder / f"{method}-{tier}.json"
-        return cls.from_plain(json.loads(path.read_text())) if path.exists() else cls(method, tier)
+        if not path.exists():
+            return cls(method, tier)
+        try:
+            return cls.from_plain(json.loads(path.read_text()))
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"expected results as this operant writes them in {path}; they cannot be read ({error!r}). Delete the "
+                "file: its claims are run again."
+            ) from error
 
 
 # --- which claims there are -----------------------------------------------------------------------------------------

@@ -457,9 +457,15 @@ class Store:
             raise StoreError(f"expected a pair of {self.name}; it has no pair {id}. Give a number that `ask` gave.")
         return json.loads(text)
 
-    def waiting(self, member: int | None = None) -> int:
-        """Pairs without an answer, leased or not; of one member, or of all. Repeated pairs do not count."""
-        return self._count(pairs.c.answer_id.is_(None), member)
+    def waiting(self, member: int | None = None, *, skipped: bool = True) -> int:
+        """Pairs without an answer, leased or not; of one member, or of all. Repeated pairs do not count.
+
+        skipped: count those, too, that somebody has skipped.
+        """
+        there = pairs.c.answer_id.is_(None)
+        if not skipped:
+            there = sa.and_(there, ~sa.exists().where(skips.c.pair_id == pairs.c.id))
+        return self._count(there, member)
 
     def answered(self, member: int | None = None) -> int:
         """Pairs with an answer that stands, as `stats` counts them; of one member, or of all."""

@@ -320,7 +320,26 @@ def _extra(name: str, x: Any, rows: int) -> np.ndarray:
     if x.shape[:1] != (rows,) or x.dtype.kind not in "biuf":
         raise DataError(f"expected extras[{name!r}] to be numbers ({rows}, …); got {x.dtype} {x.shape}. Leave it out.")
     _finite(f"extras[{name!r}]", x)
-    return x.astype({"f8": np.float32, "i8": np.int32, "u8": np.uint32}.get(x.dtype.str[1:], x.dtype))
+    kept = _narrowed(x)
+    if not fits(x):
+        raise DataError(
+            f"expected extras[{name!r}] to fit {kept.dtype}; got {x.min()} … {x.max()}. Scale it (count time from the "
+            "start), or leave it out."
+        )
+    return kept
+
+
+def _narrowed(x: np.ndarray) -> np.ndarray:
+    """In the dtype it is kept in: at most 32 bits, this machine's order of bytes."""
+    kinds = {"f8": np.float32, "f16": np.float32, "i8": np.int32, "u8": np.uint32}
+    with np.errstate(over="ignore"):
+        return x.astype(kinds.get(x.dtype.str[1:], x.dtype.newbyteorder("=")))
+
+
+def fits(x: np.ndarray) -> bool:
+    """Whether numbers are finite and stay what they are in the dtype in which extras are kept."""
+    kept = _narrowed(x)
+    return bool((kept == x).all() if kept.dtype.kind in "iub" else np.isfinite(kept).all())
 
 
 def _finite(name: str, x: np.ndarray) -> None:

@@ -15,6 +15,8 @@ operant.errors.DataError: expected demonstrations at nowhere; there is nothing. 
 .npz file, or a file Dataset.save wrote.
 """
 
+import hashlib
+import json
 import os
 import tempfile
 import zipfile
@@ -25,10 +27,13 @@ import jax
 import numpy as np
 import platformdirs
 
+from operant import config
 from operant.core import Box, Discrete, EnvSpec, Space
 from operant.data import minari
 from operant.data.dataset import Dataset
-from operant.errors import DataError, SpecError
+from operant.errors import DataError, RunError, SpecError
+from operant.io import checkpoint
+from operant.io.recorders import storing
 
 ARRAYS = ("obs", "action", "reward", "terminated", "next_obs")
 
@@ -59,7 +64,19 @@ def read(source: str | Path, spec: EnvSpec | None = None) -> Dataset:
             f"expected demonstrations at {text}; there is nothing. Give a Minari folder, minari:NAME, a .npz file, or "
             "a file Dataset.save wrote."
         )
-    return _npz(path, spec) if path.suffix == ".npz" else Dataset.load(path)
+    if path.suffix == ".npz":
+        return _npz(path, spec)
+    with path.open("rb") as file:
+        ours = file.read(len(checkpoint.MAGIC)) == checkpoint.MAGIC
+    if not ours:
+        raise DataError(
+            f"expected demonstrations at {text}; it is none of the files read here. Give a Minari folder (the one that "
+            "holds data/), a .npz file, or a file Dataset.save wrote."
+        )
+    try:
+        return Dataset.load(path)
+    except RunError as error:
+        raise DataError(f"expected demonstrations at {text}: {error}") from error
 
 
 def write(dataset: Dataset, path: str | Path) -> Path:
@@ -73,8 +90,9 @@ def write(dataset: Dataset, path: str | Path) -> Path:
     if path.exists():
         raise DataError(f"expected nothing at {path}; there is something. Give another name, or delete it.")
     if path.suffix == ".operant":
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return dataset.save(path)
+        with storing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return dataset.save(path)
     if path.suffix != ".npz":
         return minari.write(dataset, path, id=f"operant/{path.name}-v0")
     d = dataset.data
@@ -83,19 +101,27 @@ def write(dataset: Dataset, path: str | Path) -> Path:
             f"expected observations of one array for {path}; they are dicts of {sorted(d.obs)}. Write a Minari folder "
             "or a .operant file."
         )
+    if taken := sorted({*ARRAYS, "truncated", "episode"} & set(d.extras)):
+        raise DataError(
+            f"expected extras of other names than the columns of {path}; got {', '.join(taken)}. Rename them, or "
+            "write a Minari folder or a .operant file."
+        )
     arrays: Any = {name: np.asarray(getattr(d, name)) for name in (*ARRAYS, "truncated")}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        arrays |= {"episode": np.asarray(dataset.episode)} | jax.tree.map(np.asarray, d.extras)
-        np.savez_compressed(Path(folder) / path.name, **arrays)
-        os.replace(Path(folder) / path.name, path)
+    arrays |= {"episode": np.asarray(dataset.episode)} | jax.tree.map(np.asarray, d.extras)
+    with storing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            np.savez_compressed(Path(folder) / path.name, **arrays)
+            os.replace(Path(folder) / path.name, path)
     return path
 
 
 def keep(dataset: Dataset) -> Path:
-    """Write a dataset to the user's cache folder under its hash, once; the file."""
+    """Write a dataset to the user's cache folder under the hash of its arrays, spec and origin, once; the file."""
     folder = Path(platformdirs.user_cache_dir("operant", "operant")) / "demonstrations"
-    path = folder / f"{dataset.source.sha256[:32]}.operant"
+    about = [config.to_plain(dataset.spec), dataset.source.origin, dataset.source.licence]
+    whole = hashlib.sha256((dataset.source.sha256 + json.dumps(about, sort_keys=True)).encode()).hexdigest()
+    path = folder / f"{whole[:32]}.operant"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         dataset.save(path)
@@ -150,7 +176,7 @@ def _npz(path: Path, spec: EnvSpec | None) -> Dataset:
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"expected NumPy arrays in {path}; it cannot be read ({error}). Write it with np.savez.") from (
             error
         )

@@ -42,7 +42,7 @@ from PIL import Image
 import operant
 from operant import config
 from operant.core import Composite, Discrete, EnvSpec, Space, Transition
-from operant.data.dataset import Dataset
+from operant.data.dataset import Dataset, fits
 from operant.errors import DataError, OperantError, SpecError, StoreError
 from operant.io.checkpoint import write_atomically
 
@@ -195,30 +195,57 @@ def read(folder: str | Path, spec: EnvSpec | None = None) -> Dataset:
     metadata = read_metadata(folder)
     ours = metadata.get("operant", {})
     convert: Callable[[str, Any], Any] = lambda name, raw: raw
-    if spec is None and "spec" in ours:
-        spec = _spec(ours["spec"])
-    elif spec is None:
-        spec, convert = _foreign(metadata)
+    own = "spec" in ours
+    if own:
+        spec = spec or _spec(ours["spec"])
+    else:
+        try:
+            found, convert = _foreign(metadata)
+        except DataError:
+            if spec is None:
+                raise
+            found = spec  # spaces that only who asks can name
+        spec = spec or found
     episodes: list[Transition] = []
     encoded = metadata.get("jpeg_encoding", True)  # bytes may begin as a JPEG does and be none
     with _opened(_data(folder) / DATA) as file:
         for k in range(int(metadata["total_episodes"])):
             group = file[f"episode_{k}"]
             length = len(group["rewards"])
-            obs = convert("observation_space", _get(group["observations"], encoded))
+            seen, infos = group["observations"], group.get("infos", {})
+            obs = _by_space(seen, spec.obs) if own else convert("observation_space", _get(seen, encoded))
             action = convert("action_space", _get(group["actions"], encoded))
             reward, terminated, truncated = (group[name][()] for _, name in FLAGS)
-            extras = {n: x[()][1:] for n, x in group.get("infos", {}).items() if _is_extra(x, length + 1)}
+            told = _leaves(infos) if own else infos.items()
+            extras = {n: x[()][1:] for n, x in told if _is_extra(x, length + 1)}
             first, second = (jax.tree.map(lambda x, s=s: x[s], obs) for s in (slice(0, -1), slice(1, None)))
             episodes.append(Transition(first, action, reward, terminated, truncated, second, extras))
     if not episodes:
         raise DataError(f"expected at least one episode in {folder}; there is none. Record one first.")
     known = set.intersection(*(set(e.extras) for e in episodes))
+    if not own:  # other tools keep there what is no number a step, too: it is left out
+        known = {n for n in known if len({e.extras[n].shape[1:] for e in episodes}) == 1}
+        known = {n for n in known if all(fits(e.extras[n]) for e in episodes)}
     episodes = [dataclasses.replace(e, extras={n: e.extras[n] for n in sorted(known)}) for e in episodes]
     numbers = np.repeat(np.arange(len(episodes), dtype=np.int32), [len(e.reward) for e in episodes])
     joined = jax.tree.map(lambda *x: np.concatenate(x), *episodes)
     origin = ours.get("origin", metadata.get("dataset_id", ""))
     return Dataset(joined, numbers, spec, origin=origin, licence=ours.get("licence", ""))
+
+
+def _by_space(node: Any, space: Space) -> Any:
+    """What `_put` wrote: a name may hold a slash, which HDF5 takes for a group."""
+    if isinstance(space, Composite):
+        return {name: _by_space(node[name], s) for name, s in space.spaces}
+    return node[()]
+
+
+def _leaves(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
+    for name, x in group.items():
+        if hasattr(x, "keys"):
+            yield from _leaves(x, f"{before}{name}/")
+        else:
+            yield before + name, x
 
 
 def _is_extra(x: Any, rows: int) -> bool:
@@ -334,7 +361,7 @@ def _gymnasium(plain: dict[str, Any]) -> Any:
         case "Discrete":
             return gs.Discrete(plain["n"], start=plain.get("start", 0))
         case "MultiDiscrete":
-            return gs.MultiDiscrete(plain["nvec"])
+            return gs.MultiDiscrete(plain["nvec"], start=plain.get("start"))
         case "MultiBinary":
             return gs.MultiBinary(plain["n"])
         case "Dict":

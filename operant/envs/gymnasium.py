@@ -44,6 +44,7 @@ import importlib
 import json
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
@@ -231,6 +232,8 @@ def _lighten(env: gym.Env) -> None:
 
 
 def _tracked(id: str, kwargs: dict, max_steps: int | None, render: bool, index: int, quiet: bool) -> Tracked:
+    if quiet and multiprocessing.parent_process() is not None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to workers, too: it is for the loop
     env = make_one(id, kwargs, max_steps, render=render)
     if render:
         _lighten(env)

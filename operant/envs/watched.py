@@ -138,7 +138,8 @@ class WatchedVector:
             self._seed = one["seed"]
             obs = self._begin(i, one["episode"])
             for action in one["actions"]:
-                obs = self._envs[i].step(np.asarray(action, self.spec.action.zero().dtype)).obs
+                moved = self._envs[i].step(np.asarray(action, self.spec.action.zero().dtype))
+                obs, self._audience.total = moved.obs, self._audience.total + moved.reward
             self._actions[i] = list(one["actions"])
             rows.append(obs)
         self._show_start()

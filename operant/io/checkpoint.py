@@ -119,15 +119,22 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
             if start[:8] != MAGIC:
                 raise RunError(
                     f"expected a checkpoint at {path}, which begins with {MAGIC!r}; got {start[:8]!r}. "
-                    "Give the run folder or its checkpoint file."
+                    "Give the run's folder."
                 )
             length = int.from_bytes(start[8:], "little")
             encoded = file.read(length)
-    except FileNotFoundError:
-        raise RunError(f"expected a checkpoint at {path}; there is no such file. Check the run's name.") from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise RunError(
+            f"expected a checkpoint at {path}; there is no such file. Check the run's name: it is a folder."
+        ) from None
     if len(encoded) < length:
         raise RunError(_cut(path, 16 + length, 16 + len(encoded)))
-    header = json.loads(encoded)
+    try:
+        header = json.loads(encoded)
+    except ValueError as error:  # UnicodeDecodeError is one
+        raise RunError(
+            f"expected a checkpoint's header, JSON, in {path}; it is damaged ({error}). Copy it again, or start anew."
+        ) from None
     if header["format"] != FORMAT:
         made = header.get("versions", {}).get("operant", "unknown")
         raise RunError(

@@ -217,7 +217,10 @@ def _check_shapes(path: Path, model: Any, spec: EnvSpec) -> None:
         ("observations", model.observation_space, spec.obs),
         ("actions", model.action_space, spec.action),
     ):
-        shaped = not isinstance(ours, Box) or tuple(theirs.shape or ()) == ours.shape
+        shape = tuple(theirs.shape or ())
+        shaped = not isinstance(ours, Box) or shape == ours.shape
+        if isinstance(ours, Box) and ours.dtype == "uint8" and len(shape) == 3:  # kept channels first; taken either way
+            shaped |= (*shape[1:], shape[0]) == ours.shape
         if not shaped or int(getattr(theirs, "n", 0)) != getattr(ours, "n", 0):
             raise SpecError(
                 f"expected {path} to be made for {what} in {ours}; got {theirs}. Audit it in the environment it was "

@@ -256,7 +256,7 @@ class Csv(AbstractRecorder):
         if self._names is None and self.path.exists() and self.path.stat().st_size:
             raise StoreError(
                 f"expected no metrics yet at {self.path}; a run is recorded there. "
-                "Resume that run, choose another folder, or delete the file."
+                "Resume that run if it has a checkpoint; else delete the file, or choose another folder."
             )
         table = np.stack([_rows(metrics[name], name, len(env_steps)) for name in names], -1)  # (S, iterations, names)
         text = io.StringIO()
@@ -308,7 +308,8 @@ class Csv(AbstractRecorder):
 class Parquet(AbstractRecorder):
     """`metrics.parquet` in a folder, written when the run ends: the columns of `Csv`. Needs `operant[parquet]`.
 
-    What came before a resume is taken from `metrics.parquet`, or from the `metrics.csv` beside it.
+    What came before a resume is taken from the `metrics.csv` beside it, which is written as the run goes on, or else
+    from `metrics.parquet`.
     """
 
     def __init__(self, folder: str | Path):
@@ -320,12 +321,12 @@ class Parquet(AbstractRecorder):
         self._chunks = []
 
     def resume(self, iteration: int) -> None:
-        if self.path.exists():
-            table = _extra("pyarrow.parquet", "parquet").read_table(self.path)
-            before = {name: table[name].to_numpy() for name in table.column_names}
-        elif self.path.with_suffix(".csv").exists():
+        if self.path.with_suffix(".csv").exists():
             metrics, env_steps = Csv.read(self.path.parent)
             before = _columns(0, metrics, env_steps)
+        elif self.path.exists():
+            table = _extra("pyarrow.parquet", "parquet").read_table(self.path)
+            before = {name: table[name].to_numpy() for name in table.column_names}
         else:
             return
         keep = before["iteration"] < iteration

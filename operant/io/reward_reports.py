@@ -270,6 +270,5 @@ def _data(card: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in card.get("versions", {}).items())
     steps = card.get("env_steps", card.get("steps", ""))
     seeds = len(card.get("seeds", ())) or 1
-    return (
-        f"{steps} environment steps of each of {seeds} seeds, on {card.get('device', 'an unknown device')}; {versions}."
-    )
+    unit = "updates" if "batch" in card else "environment steps"
+    return f"{steps} {unit} of each of {seeds} seeds, on {card.get('device', 'an unknown device')}; {versions}."

@@ -298,7 +298,7 @@ class AbstractOffPolicy(AbstractLearner):
     def __check_init__(self) -> None:
         name = type(self).__name__
         check_counts(self, *self.positive)
-        if self.learning_starts < 0:
+        if isinstance(self.learning_starts, int | float) and self.learning_starts < 0:
             raise SpecError(f"expected {name}.learning_starts ≥ 0 steps; got {self.learning_starts}. Use 0 for none.")
         for field in ("discount", "tau"):
             value = getattr(self, field)

@@ -130,7 +130,9 @@ class ActorCriticPolicy(AbstractPolicy):
         return to_action(self.spec.action, choice), extras, now if self.noise_colour == "white" else (now, noise)
 
     def distribution(self, obs: Obs, carry: Carry = ()) -> AbstractDistribution:
-        """What choices are drawn from in a state; with memory, after what `carry` holds."""
+        """What choices are drawn from in a state; with memory, after what `carry` holds (): an episode begins."""
+        if isinstance(carry, tuple) and not carry:
+            carry = self.init_carry()
         remembered = carry[0] if isinstance(carry, tuple) and carry else carry
         features, _ = self.networks.features(obs if self.normaliser is None else self.normaliser(obs), remembered)
         return self.networks.distribution(features, obs)
@@ -145,7 +147,8 @@ def to_action(space: Box | Discrete, choice: Array) -> Array:
     if not space.bounded:
         action = choice.reshape(space.shape)
         return jnp.clip(action, low, high) if np.isfinite([low, high]).any() else action
-    return low + (jnp.clip(choice.reshape(space.shape), -1.0, 1.0) + 1.0) * (0.5 * (high - low))
+    unit = jnp.clip(choice.reshape(space.shape), -1.0, 1.0)
+    return jnp.clip(low + (unit + 1.0) * (0.5 * (high - low)), low, high)  # rounding never leaves the box
 
 
 class PPOState(eqx.Module):

@@ -15,12 +15,14 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
 from operant.core import AbstractEnv, AbstractHostEnv, AbstractLearner, EnvSpec, Intent, Step, Transition
+from operant.data.replay import Replay
 from operant.errors import EnvError, SpecError
 from operant.io.checkpoint import is_key
 from operant.loops.iteration import Tally, TrainState, iterate, iteration_keys, learn
 from operant.loops.rollout import act, carries, where
 from operant.loops.spread import compiler_options, over_seeds, place
 from operant.math import random
+from operant.math.return_scale import ReturnScale
 
 
 def member(learner: AbstractLearner, i: int, members: int) -> AbstractLearner:
@@ -278,7 +280,10 @@ class HostEngine(_Engine):
         obs = self._open(int(np.asarray(states.iteration)[0]))
         self._start = np.ones_like(self._start)
         tally = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), states.tally)
-        return eqx.tree_at(lambda s: (s.obs, s.tally), states, place((obs, tally), self.members))
+        states = eqx.tree_at(lambda s: (s.obs, s.tally), states, place((obs, tally), self.members))
+        whole = lambda x: isinstance(x, Replay | ReturnScale)
+        cut = jax.tree.map(_cut, (states.learner, states.reward, states.truth), is_leaf=whole)
+        return eqx.tree_at(lambda s: (s.learner, s.reward, s.truth), states, cut, is_leaf=lambda x: x is None)
 
     def restore(self, snapshot: Any) -> None:
         self.host.restore(snapshot["envs"])
@@ -287,6 +292,17 @@ class HostEngine(_Engine):
     def close(self) -> None:
         if hasattr(self, "host"):
             self.host.close()
+
+
+def _cut(x: Any) -> Any:
+    """What comes next does not follow what was: a ring's newest row ends its episode, running returns begin anew."""
+    if isinstance(x, ReturnScale):
+        return ReturnScale(jnp.zeros_like(x.returns), x.moments)
+    if not isinstance(x, Replay):
+        return x
+    seeds, last = np.arange(x.cursor.shape[0]), (x.cursor - 1) % x.rows
+    ends = x.data.truncated.at[seeds, last].set(~x.data.terminated[seeds, last])
+    return eqx.tree_at(lambda r: r.data.truncated, x, ends)
 
 
 def _parts(s: Step, fold: tuple[int, int]) -> tuple[Any, ...]:

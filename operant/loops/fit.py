@@ -40,6 +40,7 @@ from operant.data.comparison_dataset import ComparisonDataset
 from operant.data.dataset import Dataset
 from operant.errors import RunError, SpecError
 from operant.io.recorders import AbstractRecorder, Silent
+from operant.learners.offline.iql import IQL
 from operant.loops.asking import Questions
 from operant.loops.engines import _Engine, member
 from operant.loops.iteration import TrainState, iteration_keys, learn
@@ -47,6 +48,7 @@ from operant.loops.spread import compiler_options, over_seeds, place, sharding
 from operant.loops.train import FILE, Run, _check, _Job
 from operant.math import random
 from operant.rewards.constraints.lagrangian import Lagrangian
+from operant.rewards.imitation.demonstrations import Demonstrations
 from operant.rewards.preferences import AbstractPreferences
 
 
@@ -93,6 +95,11 @@ def fit(
             "Give the learner that field."
         )
     _check_comparisons(name, needs, dataset, intent)
+    if isinstance(learner, IQL) and isinstance(intent.reward, Demonstrations) and intent.reward.by is None:
+        raise SpecError(
+            f"expected a reward for {name}, which asks for it; Demonstrations without `by` pay nothing. Use "
+            "Intent(Task()) for the recorded rewards, or a learner that clones, such as BC."
+        )
     path = None if folder is None else Path(folder)
     if path is not None and (path / FILE).exists():
         raise RunError(
@@ -126,6 +133,8 @@ def _check_comparisons(name: str, needs: tuple[str, ...], dataset: Any, intent: 
                 "from_pairs(…)."
             )
         return
+    if "comparisons" in needs or isinstance(reward, AbstractPreferences):
+        _ = dataset.labelled  # raises DataError where none has an answer
     if not isinstance(reward, AbstractPreferences):
         return
     who, room = type(reward).__name__, getattr(reward, "capacity", dataset.size)

@@ -290,8 +290,14 @@ def predict(
             )
     if not batched:
         obs = jax.tree.map(lambda x: x[None], obs)
-    n = jax.tree.leaves(obs)[0].shape[0]
-    start = np.zeros(n, bool) if episode_start is None else np.broadcast_to(np.asarray(episode_start, bool), (n,))
+    rows = [x.shape[0] if batched else 1 for _, _, x in parts]
+    n, start = rows[0], np.asarray(False if episode_start is None else episode_start, bool)
+    if set(rows) != {n} or start.shape not in ((), (1,), (n,)):
+        raise DataError(
+            f"expected observations of one batch size, and as many of episode_start; got {sorted(set(rows))} and shape "
+            f"{start.shape}. Give every entry the same leading axis."
+        )
+    start = np.broadcast_to(start, (n,))
     if carry is None:
         carry = carries(policy, n)
     fixed, arrays = _parts(policy)

@@ -103,7 +103,7 @@ def _compiled_show(policy: AbstractPolicy, env: AbstractEnv, n: int, length: int
 def _played_show(policy: AbstractPolicy, env: AbstractHostEnv, n: int, length: int, key: PRNGKeyArray) -> Shots:
     limit = env.spec.max_steps or LIMIT
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
-    host, expected = env.open(1, render=True), 0
+    host, expected = env.open(1, render=True), limit  # how long an episode is thought to last
     shots: list[tuple[list[Transition], list[np.ndarray]]] = []
     try:
         while len(shots) < n:
@@ -124,7 +124,8 @@ def _played_show(policy: AbstractPolicy, env: AbstractHostEnv, n: int, length: i
                     if not over:  # what could be drawn after the end is the next episode
                         drawn.append(np.asarray(host.render()[0]))
                 obs, t = s.obs, t + 1
-            expected = max(t, expected // 2)
+            # one that ended was so long; of one left in its midst it is known only that it is longer
+            expected = max(t, expected // 2) if over else min(limit, max(expected, t + length))
             if steps:  # else the episode ended before the stretch wished for: another one
                 shots.append((steps, drawn))
     finally:

@@ -179,6 +179,8 @@ def train(
             f"expected a new run folder; {job.folder} holds a run. Resume it with operant.resume({str(job.folder)!r}), "
             "or choose another folder."
         )
+    if job.teaching is not None:
+        job.teaching.teacher.check(job.teaching.questions.budget)
     return job.run(None, throw)
 
 
@@ -208,7 +210,7 @@ def resume(
         RunError: no checkpoint, a damaged one, one of other settings, or a run that another process is writing.
         EnvError: a host environment did not come back to the state it was left in.
     """
-    if steps is not None and (not isinstance(steps, int) or steps < 1):
+    if steps is not None and (not isinstance(steps, int | np.integer) or steps < 1):
         raise SpecError(f"expected steps, the new total, to be a whole number ≥ 1; got {steps!r}.")
     path = Path(folder)
     header = checkpoint.read_header(path / FILE)
@@ -307,7 +309,7 @@ def _check(
             hint = " Make one with operant.make(id)." if what == "env" else hint
             raise SpecError(f"expected {what} to be {kind}; got {type(value).__name__}.{hint}")
     for name, value in (("steps", steps), ("num_envs", num_envs), ("seeds", len(seeds))):
-        if not isinstance(value, int) or value < 1:
+        if not isinstance(value, int | np.integer) or value < 1:
             raise SpecError(f"expected {name} to be a whole number ≥ 1; got {value!r}.")
     if len(set(seeds)) < len(seeds):
         raise SpecError(f"expected different seeds; got {seeds}. Repeated seeds give the same run twice.")
@@ -332,6 +334,9 @@ class _Job:
         window: int | None = None,
         teaching: Teaching | None = None,
     ):
+        # NumPy's scalars are numbers here, not arrays of settings
+        learner = jax.tree.map(lambda x: x.item() if isinstance(x, np.generic) else x, learner)
+        steps, num_envs = int(steps), int(num_envs)
         self.learner, self.env, self.intent, self.steps = learner, env, intent, steps
         self.num_envs, self.seeds, self.key, self.folder = num_envs, seeds, key, folder
         self.spec = _with_envs(env.spec, num_envs)
@@ -401,7 +406,7 @@ class _Job:
         self.recorder.phase("training")
 
         status, error = Status.done, None
-        pace, saved, cost = None, time.perf_counter(), 0.0
+        pace, saved, cost = None, -float("inf"), 0.0  # the first chunk is kept: from then on a run can be resumed
         run_seconds = card.get("run_seconds", 0.0)
         most = self.window * self.rows
         while done < self.iterations:
@@ -425,11 +430,15 @@ class _Job:
             self.recorder.record(rows, *block)
             rows += len(block[1])
             if self.asking is not None:
-                states = self.asking.after(states, done)
-                if self.asking.waits(done) and self.folder is not None:  # who waits for people may wait long
-                    self._save(states, card, history, rows, Status.running)
-                while self.asking.waits(done) and not interrupted.wait(PAUSE):
+                try:
                     states = self.asking.after(states, done)
+                    if self.asking.waits(done) and self.folder is not None:  # who waits for people may wait long
+                        self._save(states, card, history, rows, Status.running)
+                    while self.asking.waits(done) and not interrupted.wait(PAUSE):
+                        states = self.asking.after(states, done)
+                except OperantError as failure:  # of the teacher, the store, the films: what was learned is kept
+                    status, error = Status.stopped, failure
+                    break
             card.update(run_seconds=run_seconds, env_seconds=self.engine.env_seconds)
             now = time.perf_counter()
             due = now - saved > max(CHECKPOINT_SECONDS, cost / CHECKPOINT_SHARE)
@@ -516,7 +525,10 @@ class _Job:
         if self.asking is not None:
             self.asking.restore(header["run"]["asking"])
         old = header["card"]
-        card.update({name: old[name] for name in ("compile_seconds", "run_seconds", "started") if name in old})
+        card.update(
+            {name: old[name] for name in ("compile_seconds", "run_seconds", "env_seconds", "started") if name in old}
+        )
+        self.engine.env_seconds = card.get("env_seconds", 0.0)
         exact = True
         if isinstance(self.engine, HostEngine):
             if header["snapshot"] is not None:

@@ -14,6 +14,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from operant.errors import SpecError
+
 
 class AbstractSchedule(eqx.Module):
     """Environment steps done, to a number."""
@@ -41,7 +43,11 @@ class Linear(AbstractSchedule):
     end: float
     """Value from `steps` on."""
     steps: float
-    """Environment steps the way takes (env steps, summed over environments)."""
+    """Environment steps the way takes (env steps, summed over environments), more than 0."""
+
+    def __check_init__(self) -> None:
+        if isinstance(self.steps, int | float) and not self.steps > 0:
+            raise SpecError(f"expected Linear.steps > 0; got {self.steps}. Use Constant for a number that stays.")
 
     def __call__(self, t: Int[Array, ""] | int) -> Float[Array, ""]:
         progress = jnp.clip(jnp.asarray(t, jnp.float32) / self.steps, 0.0, 1.0)

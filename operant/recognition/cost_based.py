@@ -73,7 +73,9 @@ class CostBased(AbstractRecogniser):
         if self.against == "best":
             return np.where(possible, -self.beta * (finite - np.where(possible, here.min(0), 0.0)), -np.inf)
         # Where not to comply is impossible, Δ = −∞ and what was seen was certain.
-        return np.where(possible, -np.logaddexp(0.0, self.beta * (finite - other)), -np.inf)
+        others = np.isfinite(other)
+        gap = np.where(others, finite - np.where(others, other, 0.0), -np.inf)
+        return np.where(possible, -np.logaddexp(0.0, self.beta * gap if self.beta else np.zeros_like(gap)), -np.inf)
 
 
 def costs(

@@ -21,6 +21,6 @@ def check_setting(what: str, value: Any) -> None:
     """Raise SpecError where a number a step is wanted and an array arrives (a sweep that was not vmapped)."""
     if jnp.ndim(value) != 0:
         raise SpecError(
-            f"expected {what} as one number, shape (); got shape {jnp.shape(value)}. An array with a leading axis K is "
-            "K settings: vmap over it (as train does), or give one number."
+            f"expected {what} as one number, shape (); got shape {jnp.shape(value)}. `train` runs the settings "
+            "of a learner's fields side by side, not a reward's: give one number, and train once for each."
         )

@@ -33,6 +33,7 @@ def main() -> int:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--title", default="")
+    parser.add_argument("--duplicates", type=float, default=0.0, help="share of questions that are asked twice")
     parser.add_argument("--env", default="", help="what the run's environment is called: it can be played")
     given = parser.parse_args()
     ended = threading.Event()
@@ -40,7 +41,7 @@ def main() -> int:
         signal.signal(number, lambda *_: ended.set())
     try:
         labels = os.environ.pop("OPERANT_LABELS", "")  # a URL may hold a password; none: labels.db in the folder
-        with Store(Person(labels).store_of(given.folder)) as store:
+        with Store(Person(labels).store_of(given.folder), duplicates=given.duplicates) as store:
             looked = [time.monotonic()]
 
             def look() -> dict:
@@ -49,7 +50,8 @@ def main() -> int:
 
             def curves(pair: int) -> dict | None:
                 about = store.about(pair)
-                return {side: about[side]["reward"] for side in ("left", "right")} if "left" in about else None
+                known = "reward" in about.get("left", {})  # nothing was learned before the first answers
+                return {side: about[side]["reward"] for side in ("left", "right")} if known else None
 
             token = os.environ.pop("OPERANT_TOKEN", None)
             seats = Seats(lambda: _env(given.folder), given.folder / "demos", given.env) if given.env else None

@@ -37,6 +37,9 @@ class AbstractTeacher(eqx.Module):
         """What it wants to know of each step: fixed rewards, whose values it finds in `steps.extras` by these names."""
         return {}
 
+    def check(self, budget: int) -> None:
+        """Raise DataError or SpecError unless it can answer so many questions; asked before training begins."""
+
     @abc.abstractmethod
     def label(self, pairs: Pairs, *, key: PRNGKeyArray) -> Int[np.ndarray, " n"]:
         """An `Answer` for each of the n pairs (NumPy leaves)."""

@@ -64,6 +64,14 @@ class Recorded(AbstractTeacher):
         place = np.minimum(np.arange(n), len(said) - 1)  # the rest of a last session is padding
         return rows(stored, place), np.where(np.arange(n) < len(said), said[place], Answer.unsure)
 
+    def check(self, budget: int) -> None:
+        known = len(self._read()[1])
+        if known < budget:
+            raise DataError(
+                f"expected answers to {budget} questions in {self.labels}; it has {known}. Lower the questions' budget "
+                f"to {known} or less."
+            )
+
     def _read(self, start: int = 0, n: int | None = None) -> tuple[Pairs, Int[np.ndarray, " M"]]:
         """Of the pairs with an answer that stands, in the order of the answers, `n` from `start`; and their answers."""
         from operant.data.comparisons import Store

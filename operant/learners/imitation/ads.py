@@ -38,6 +38,7 @@ from operant.data import demos
 from operant.errors import SpecError, nearest
 from operant.math.sinkhorn import Metric, distances
 from operant.rewards.imitation._shown import Shown
+from operant.rewards.imitation.demonstrations import check_spaces
 
 
 class ADSState(eqx.Module):
@@ -118,7 +119,9 @@ class ADS(AbstractLearner):
         inner = self.learner.init(spec, key=key)
         if not self.scheduled:
             return ADSState(inner, None, None, jax.device_put(np.int32(self.rollout)))
-        shown = Shown.of(demos.read(str(self.source), spec), spec, "ADS")
+        found = demos.read(str(self.source), spec)
+        check_spaces(found.spec, spec, str(self.source))
+        shown = Shown.of(found, spec, "ADS")
         first = max(1, int(self.start * self.rollout))
         return ADSState(inner, shown, _reference(shown, self.metric), jax.device_put(np.int32(first)))
 

@@ -16,6 +16,8 @@ Deviations from the paper:
 2. The demonstrations x_j are the last `bank` of their rows drawn while the VAE learns; min and max are of the prior
    rows drawn since: both are nearly, not exactly, those of the whole data.
 3. δ has no published default that serves every data set: 0.9 is ours, and the first number to change.
+4. Half of what an update draws are demonstrations, half earlier rows, of which those with S ≥ δ are averaged: where
+   there is none among them, that half of the loss is 0.
 
 >>> from operant.core import Box
 >>> learner = BehaviorRetrieval(hidden=(8,), batch=8, bank=8)
@@ -35,9 +37,11 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from operant import nn
 from operant.core import AbstractLearner, Card, EnvSpec, Metrics, RewardFn, Transition
+from operant.data.dataset import Dataset
 from operant.data.observed import mean_over, prior
-from operant.errors import SpecError, check_counts
+from operant.errors import DataError, SpecError, check_counts
 from operant.learners._density import DensityPolicy, Network, density, to_choice
+from operant.math.pick import pick
 from operant.math.running import Moments
 from operant.math.schedules import AbstractSchedule
 
@@ -168,6 +172,23 @@ class BehaviorRetrieval(AbstractLearner):
             {name: put(()) for name in NAMES},
             put((), 0, "int32"),
         )
+
+    def prepare(self, state: BehaviorRetrievalState, dataset: Dataset, *, key: PRNGKeyArray) -> BehaviorRetrievalState:
+        """Refuse a dataset that is all demonstrations, or none. Raises DataError, SpecError."""
+        other = np.asarray(prior(dataset.data, "BehaviorRetrieval"))
+        if not 0 < other.sum() < dataset.size:
+            raise DataError(
+                f"expected demonstrations and earlier data for BehaviorRetrieval; got {other.sum()} of {dataset.size} "
+                "rows marked as earlier. Give both: data.observed.joined(expert, prior)."
+            )
+        return state
+
+    def draw(self, dataset: Dataset, n: int, key: PRNGKeyArray) -> Transition:
+        """n rows, the first half demonstrations: they are few, and half of the loss."""
+        other = prior(dataset.data, "BehaviorRetrieval")
+        keys = jax.random.split(key)
+        index = jnp.concatenate([pick(keys[0], ~other, n - n // 2), pick(keys[1], other, n // 2)])
+        return jax.tree.map(lambda x: x[index], dataset.data)
 
     def policy(self, state: BehaviorRetrievalState) -> DensityPolicy:
         return DensityPolicy(state.policy.spec, state.policy, state.normaliser)

@@ -40,6 +40,7 @@ from operant.learners._density import Network, density, to_choice
 from operant.learners.ppo import to_action
 from operant.math import random
 from operant.math.schedules import AbstractSchedule
+from operant.rewards.imitation.demonstrations import check_spaces
 
 
 class Intents(eqx.Module):
@@ -175,6 +176,11 @@ class IterativeInversion(AbstractLearner):
                 f"expected IterativeInversion.rollout = {spec.max_steps}, the environment's max_steps, so that a "
                 f"rollout is one whole episode; got {self.rollout}. Set them alike, and let no episode end early."
             )
+        if not spec.fixed_horizon:
+            raise SpecError(
+                "expected for IterativeInversion an environment of fixed horizon, for a rollout is one whole episode; "
+                f"{spec.name or 'this one'} does not say fixed_horizon=True. Choose one in which nothing ends early."
+            )
         if self.memory < spec.num_envs:
             raise SpecError(
                 f"expected IterativeInversion.memory ≥ num_envs = {spec.num_envs}, the episodes of a rollout; got "
@@ -195,7 +201,9 @@ class IterativeInversion(AbstractLearner):
             )
         wide = self.knots * len(watched)
         network = density(rng, spec, self.hidden, self.activation, std=self.noise, context=wide + 1)
-        intents = read_intents(demos.read(self.source, spec), network.encoder, watched, self.knots)
+        shown = demos.read(self.source, spec)
+        check_spaces(shown.spec, spec, self.source)
+        intents = read_intents(shown, network.encoder, watched, self.knots)
         room = lambda zero: jax.tree.map(
             lambda x: jax.device_put(np.zeros((self.memory, self.rollout, *np.shape(x)), np.asarray(x).dtype)), zero
         )

@@ -178,6 +178,7 @@ def crop(batch: Transition, key: PRNGKeyArray, room: int) -> Transition:
     """Each segment of a batch (*B, L) without `room` of its steps: a stretch of L − room, from anywhere."""
     *lead, length = batch.terminated.shape
     start = random.integers(key, tuple(lead), room + 1)
+    start = jnp.minimum(start, batch.extras["mask"].sum(-1) - 1)  # of a short segment, one own step at least
     place = start[..., None] + jnp.broadcast_to(jnp.arange(length - room), (*lead, length - room))
 
     def cut(x: Array) -> Array:

@@ -87,7 +87,10 @@ class Demonstrations(AbstractReward):
         if self.episodes is not None:
             found = demos.first(found, self.episodes)
         if spec is not None:
-            _check_spaces(found.spec, spec, self.source)
+            check_spaces(found.spec, spec, self.source)
+            here = dataclasses.replace(spec, num_envs=1)  # its bounds are what actions are held to, and scaled by
+            about = found.source
+            found = Dataset(found.data, found.episode, here, origin=about.origin, licence=about.licence)
         _check_actions(found, self.source)
         if not self.unfinished:
             _check_ends(found, self.source)
@@ -114,7 +117,8 @@ class Demonstrations(AbstractReward):
         return (state, {}) if self.by is None else self.by.update(state, batch, key=key)
 
 
-def _check_spaces(recorded: EnvSpec, spec: EnvSpec, source: str) -> None:
+def check_spaces(recorded: EnvSpec, spec: EnvSpec, source: str) -> None:
+    """Raise SpecError unless what was recorded for one spec can be learned from in the other."""
     for what, theirs, ours in differing(recorded, spec):
         raise SpecError(
             f"expected demonstrations with {what} in {ours}, as {spec.name or 'the environment'} has them; those "

@@ -20,7 +20,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from operant.core import AbstractReward, Card, EnvSpec, Metrics, Obs, RewardState, Transition
 from operant.errors import SpecError
 from operant.rewards._checks import check_number
-from operant.rewards.program import Program
+from operant.rewards.program import Bound
+from operant.rewards.table import Table
 
 
 def state_view(batch: Transition, obs: Obs) -> Transition:
@@ -70,10 +71,14 @@ class PotentialShaping(AbstractReward):
         """The states of the reward and of the potential. Raises SpecError if Φ asks for more than the observation."""
         reward_key, potential_key = jax.random.split(key)
         states = self.reward.init(spec, key=reward_key), self.potential.init(spec, key=potential_key)
-        if isinstance(self.potential, Program):
-            beyond = [name for name, field in states[1].fields if field.part != "obs"]
-        else:
-            beyond = ["reward"] if self.potential.reads_env_reward else []
+        bound = lambda x: isinstance(x, Bound)
+        programs = [x for x in jax.tree.leaves(states[1], is_leaf=bound) if bound(x)]
+        beyond = [name for program in programs for name, field in program.fields if field.part != "obs"]
+        if self.potential.reads_env_reward:
+            beyond.append("reward")
+        table = lambda x: isinstance(x, Table)
+        if any(map(table, jax.tree.leaves(self.potential, is_leaf=table))):
+            beyond.append("action")
         if beyond:
             raise SpecError(
                 f"expected a potential of the state alone, Φ(s); got one that asks for {', '.join(beyond)}. Use only "

@@ -27,7 +27,14 @@ def test_every_step_is_standard_normal_from_the_first_on():
     x = series("pink", 33, 4000)
     for t in (0, 1, 32):
         assert stats.kstest(x[:, t], "norm").pvalue > 1e-3
-    assert np.corrcoef(x[:, 0], x[:, 1])[0, 1] > 0.7
+    assert np.corrcoef(x[:, 0], x[:, 1])[0, 1] > 0.6
+
+
+def test_pink_noise_is_correlated_as_the_papers_episodes_of_1_000_steps_are():
+    x, f = series("pink", 513, 3000), np.arange(1, 501)
+    for k in (1, 4, 16, 64, 256, 512):
+        waves = ((np.cos(2 * np.pi * f * k / 1000) / f).sum() + 0.5) / ((1 / f).sum() + 0.5)
+        assert abs((x[:, 0] * x[:, k]).mean() - waves) < 0.1 + 4 / np.sqrt(len(x)), k
 
 
 def test_uniform_is_the_normals_own_distribution_function():
