@@ -91,3 +91,13 @@ def test_full_disk_keeps_what_was_saved(tmp_path, monkeypatch):
     monkeypatch.undo()
     np.testing.assert_array_equal(checkpoint.load(path, {"a": np.ones(3)})["a"], np.zeros(3))
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_damaged_header_and_a_file_for_a_folder(folder, tmp_path):
+    def flip(data: bytes) -> bytes:
+        return data[:21] + bytes([0xFF]) + data[22:]
+
+    with pytest.raises(RunError, match=r"expected a checkpoint's header, JSON, in .*; it is damaged"):
+        load(altered(folder, tmp_path, flip))
+    with pytest.raises(RunError, match="Check the run's name: it is a folder"):
+        load(folder / "checkpoint.operant")

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 import operant
-from operant.core import Intent
+from operant.core import Intent, Transition
+from operant.data.segments import Pairs, Segments
 from operant.envs.toy import Pendulum
-from operant.errors import SpecError
+from operant.errors import RunError, SpecError
 from operant.learners import PPO
 from operant.loops.asking import Questions
+from operant.loops.attending import _different
 from operant.rewards.preferences.bradley_terry import BradleyTerry
 from operant.teachers import Answer, Oracle, Person
 
@@ -89,6 +91,10 @@ def test_training_goes_no_further_than_the_answers_carry_and_resumes(tmp_path):
     sessions = ASKED.sessions(12, 1)
     assert int(half.state.iteration[0]) == sessions[1]  # five answers are one session and a bit
     assert int(half.state.reward.comparisons.count[0]) == 5
+    (folder / "labels.db").rename(folder / "away.db")
+    with pytest.raises(RunError, match="expected the store this run was taught from, which holds its answer 5"):
+        operant.resume(folder)
+    (folder / "away.db").replace(folder / "labels.db")
     rest = Labeller(folder, undo=False)
     rest.start()
     whole = operant.resume(folder)
@@ -104,3 +110,52 @@ def test_people_teach_one_seed(tmp_path):
 def test_people_need_a_folder():
     with pytest.raises(SpecError, match="expected a run folder for people's answers"):
         operant.train(LEARNER, ENV, Intent(REWARD), teacher=Person(), **SETTINGS)
+
+
+def test_who_skips_a_whole_session_is_asked_others(tmp_path):
+    class Choosy(Labeller):
+        """Skips the first four pairs it is shown."""
+
+        def answer(self, store, question, answer):
+            if len(skipped) < 4:
+                skipped.append(question.id)
+                return store.skip(question.id, labeller="ann", lease=question.lease)
+            return super().answer(store, question, answer)
+
+    skipped: list[int] = []
+    labeller = Choosy(tmp_path / "run", undo=False)
+    labeller.start()
+    run = operant.train(
+        LEARNER, ENV, Intent(REWARD), teacher=Person(duplicates=0.0), folder=tmp_path / "run", **SETTINGS
+    )
+    labeller.ended.set()
+    assert run.status[0].name == "done" and len(skipped) == 4 and not set(skipped) & set(labeller.given)
+
+
+def test_no_more_is_asked_than_the_budget(tmp_path):
+    labeller = Labeller(tmp_path / "run", undo=False)
+    labeller.start()
+    settings = SETTINGS | {"questions": Questions(budget=6, at_once=4, until=1.0)}
+    operant.train(LEARNER, ENV, Intent(REWARD), teacher=Person(duplicates=0.0), folder=tmp_path / "run", **settings)
+    labeller.ended.set()
+    labeller.join()
+    assert len(labeller.given) == 6
+    with Store(tmp_path / "run" / "labels.db") as store:
+        assert store.answered() == 6 and store.waiting() == 0
+        first, last = store.about(1)["left"], store.about(6)["left"]
+    assert "reward" not in first and len(last["reward"]) == 8  # before the first lesson there is nothing to show
+
+
+def test_a_store_of_another_run_is_refused(tmp_path):
+    labels, no = str(tmp_path / "people.db"), np.zeros((1, 8), bool)
+    steps = Transition(np.zeros((1, 8, 3)), np.zeros((1, 8, 1)), np.zeros((1, 8)), no, no, np.zeros((1, 8, 3)), {})
+    with Store(labels) as store:
+        store.ask(Pairs(Segments(steps, ~no), Segments(steps, ~no)), member=0, env_steps=0)
+    with pytest.raises(SpecError, match="expected a store of its own for this run"):
+        operant.train(LEARNER, ENV, Intent(REWARD), teacher=Person(labels=labels), folder=tmp_path / "run", **SETTINGS)
+
+
+def test_pairs_are_all_different():
+    left, right = _different(np.random.default_rng(0), 60, 200)
+    assert len({frozenset(pair) for pair in zip(left.tolist(), right.tolist(), strict=True)}) == 200
+    assert 60 < (left < right).sum() < 140  # sides by chance

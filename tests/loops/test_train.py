@@ -1,5 +1,6 @@
 """The training loop: seeds alone or together, resume to the bit, kill -9, JAX against host, one process a run."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -22,7 +23,7 @@ from operant.envs.perturbed import perturbed
 from operant.envs.toy import CartPole, Pendulum
 from operant.errors import EnvError, RunError, SpecError, StoreError
 from operant.io.recorders import Csv
-from operant.learners import PPO
+from operant.learners import DQN, PPO, SAC
 from operant.loops import engines
 from operant.loops.train import FILE, load, resume, train
 from operant.rewards import Program, Scale, Task
@@ -85,7 +86,7 @@ def test_array_fields_train_settings_side_by_side(two):
         assert close(one(run.state.learner, 2 + seed), one(two.state.learner, seed), 1e-5)
 
 
-def interrupted(folder, monkeypatch, after, env=None, **more):
+def interrupted(folder, monkeypatch, after, env=None, learner=LEARNER, **more):
     """Train into `folder`, stopped like a killed process right after checkpoint number `after`."""
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr(training, "CHECKPOINT_SHARE", float("inf"))
@@ -100,7 +101,7 @@ def interrupted(folder, monkeypatch, after, env=None, **more):
 
     monkeypatch.setattr(training, "_save", save)
     with pytest.raises(KeyboardInterrupt):
-        train(LEARNER, env or CartPole(), Intent(Task()), folder=folder, **{**SETTINGS, **more})
+        train(learner, env or CartPole(), Intent(Task()), folder=folder, **{**SETTINGS, **more})
     monkeypatch.undo()
 
 
@@ -307,3 +308,37 @@ def test_read_only_folder(tmp_path):
     target = Path("/proc/operant")  # nobody may write there, root included
     with pytest.raises(StoreError, match="expected to write in the run folder"):
         train(LEARNER, CartPole(), Intent(Task()), folder=target, **SETTINGS)
+
+
+def test_after_a_resume_with_new_episodes_no_window_runs_on(tmp_path, monkeypatch):
+    class Counts(gym.Env):
+        observation_space, action_space = gym.spaces.Box(-9.0, 99.0, (1,), np.float32), gym.spaces.Discrete(2)
+
+        def reset(self, *, seed=None, options=None):
+            super().reset(seed=seed)
+            self.t = 0
+            return np.zeros(1, np.float32), {}
+
+        def step(self, action):
+            self.t += 1
+            return np.full(1, self.t, np.float32), 1.0, self.t >= 10, False, {}
+
+    gym.register("Counts-v0", Counts, max_episode_steps=50)
+    env = perturbed(operant.make("gym:Counts-v0"), delay=1)  # cannot be restored
+    learner = DQN(rollout=4, n_step=3, batch=4, capacity=64, learning_starts=8, hidden=(8,), normalise_reward=True)
+    interrupted(tmp_path / "run", monkeypatch, after=3, env=env, learner=learner, num_envs=1, steps=48)
+    replay = resume(tmp_path / "run").state.learner.replay
+    d, filled = jax.tree.map(lambda x: np.asarray(x)[0], replay.data), int(replay.filled[0])
+    going = ~(d.terminated | d.truncated)[: filled - 1, 0]
+    assert filled == 48 and (d.next_obs[: filled - 1, 0][going] == d.obs[1:filled, 0][going]).all()
+    assert d.truncated[:filled].sum() == 1  # where it was cut
+
+
+def test_numbers_of_numpy_are_numbers_and_counts_are_whole():
+    settings = SETTINGS | {"steps": np.int64(SETTINGS["steps"])}
+    one_lr = dataclasses.replace(LEARNER, lr=np.float64(3e-4))
+    run = train(one_lr, CartPole(), Intent(Task()), **settings)
+    assert same(run.state, train(dataclasses.replace(LEARNER, lr=3e-4), CartPole(), Intent(Task()), **SETTINGS).state)
+    for make in (lambda: SAC(capacity=1e6), lambda: PPO(epochs=jnp.array([2, 4])), lambda: DQN(batch=64.0)):
+        with pytest.raises(SpecError, match=r"to be a whole number ≥ 1; got .* write 1_000_000 for 1e6"):
+            make()

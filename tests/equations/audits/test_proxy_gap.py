@@ -161,3 +161,10 @@ def test_one_class_that_learned_two_things_is_two_rewards(audit, make_subject, k
     assert same.verdict is Verdict.holds and "are the same" in same.why
     other = audit(make_subject(BETTER, truth_states=states[-1.0], **both), key=key)
     assert other.verdict is not Verdict.holds and "are the same" not in other.why
+
+
+def test_whole_seeds_are_resampled(key, make_episodes, make_subject, judged):
+    rng = np.random.default_rng(0)
+    g, u = [[m + 0.01 * rng.normal(size=20) for m in means] for means in ((0, 1, 2), (0, 1.3, 1.0))]
+    found = ProxyGap()._over(g, u, np.random.default_rng(0))
+    assert found.value > 0.5 and found.low < 0.0

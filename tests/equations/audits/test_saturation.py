@@ -110,3 +110,9 @@ def test_an_action_mask_beside_what_is_normalised(make_episodes, make_subject, i
     one = dataclasses.replace(one, transitions=dataclasses.replace(one.transitions, obs=obs))
     found = Saturation()(make_subject([one], policies=(policy,)), key=key)
     assert found.verdict is Verdict.holds and list(found.arrays) == ["observation x.0 beyond what training showed"]
+
+
+def test_the_share_is_of_steps_not_of_episodes():
+    groups = [np.array([[0.0, 500.0], *[[10.0, 10.0]] * 19])]
+    found = Saturation()._share(groups, np.random.default_rng(0))
+    assert found.value == pytest.approx(190 / 690)

@@ -201,3 +201,12 @@ def test_numbers_that_do_not_fit_their_dtype_are_not_wrapped(space, x):
     steps = {"action": np.zeros(2, int), "reward": np.zeros(2), "terminated": np.array([False, True])}
     with pytest.raises(DataError, match=r"expected obs to hold what fits .* \(1 such numbers\)"):
         Dataset.from_numpy(EnvSpec(space, Discrete(2), None), obs=x, next_obs=x, **steps)
+
+
+@pytest.mark.parametrize("x", [np.array([1_700_000_000_000]), np.array([1e300]), np.array([2**31])])
+def test_extras_that_do_not_fit_are_not_wrapped(x):
+    with pytest.raises(DataError, match=r"expected extras\['t'\] to fit"):
+        Dataset.from_numpy(
+            EnvSpec(Box((1,)), Discrete(2), None), obs=np.zeros((1, 1)), action=[0], reward=[0.0], terminated=[True],
+            next_obs=np.zeros((1, 1)), extras={"t": x},
+        )  # fmt: skip

@@ -1,5 +1,7 @@
 """Demonstrations come back from every place as they went, and what is wrong with them is said."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from operant.core import Box, Discrete, EnvSpec
 from operant.data import demos
 from operant.data.dataset import Dataset
-from operant.errors import DataError
+from operant.errors import DataError, StoreError
 
 SPEC = EnvSpec(Box((2,), -3.0, 3.0), Box((1,), -1.0, 1.0), 4, name="walk")
 
@@ -90,3 +92,24 @@ def test_an_npz_where_episodes_end_in_states_nobody_left(tmp_path):
     np.savez(tmp_path / "line.npz", **here, next_obs=np.arange(1, 4))
     found = demos.read(tmp_path / "line.npz")
     assert found.spec.obs == Discrete(4) and found.data.next_obs.tolist() == [1, 2, 3]
+
+
+def test_the_same_arrays_of_another_spec_are_kept_apart(tmp_path, monkeypatch):
+    monkeypatch.setattr(demos.platformdirs, "user_cache_dir", lambda *_: str(tmp_path))
+    one = walk()
+    other = Dataset(one.data, one.episode, dataclasses.replace(one.spec, name="another"))
+    assert demos.read(demos.keep(one)).spec == one.spec and demos.read(demos.keep(other)).spec == other.spec
+
+
+def test_files_that_are_no_demonstrations(tmp_path):
+    (tmp_path / "x.csv").write_text("a,b\n1,2\n")
+    np.save(tmp_path / "y.npy", np.zeros(3))
+    (tmp_path / "y.npy").rename(tmp_path / "y.npz")
+    for name in ("x.csv", "y.npz"):
+        with pytest.raises(DataError, match=r"none of the files read here|cannot be read"):
+            demos.read(tmp_path / name)
+    with pytest.raises(StoreError):
+        demos.write(walk(), "/proc/nope/x.npz")
+    clash = Dataset(dataclasses.replace(walk().data, extras={"reward": np.zeros(walk().size)}), walk().episode, SPEC)
+    with pytest.raises(DataError, match="expected extras of other names than the columns of"):
+        demos.write(clash, tmp_path / "z.npz")

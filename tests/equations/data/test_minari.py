@@ -1,5 +1,6 @@
 """Whole episodes as Minari datasets: equal to the bit, durable one by one, read by Minari itself where it is here."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -282,3 +283,12 @@ def test_bytes_that_begin_as_a_jpeg_does_are_bytes(tmp_path):
     steps = {"action": np.zeros(2, int), "reward": np.zeros(2), "terminated": np.array([False, True])}
     data = Dataset.from_numpy(spec, obs=x[:-1], next_obs=x[1:], **steps)
     assert minari.read(minari.write(data, tmp_path / "ram")).source.sha256 == data.source.sha256
+
+
+def test_names_with_slashes_come_back(tmp_path):
+    spec = EnvSpec(Composite((("walker/x", Box((2,))), ("p", Composite((("a/b", Box((1,))),))))), Discrete(2), None)
+    data = dataset(spec)
+    extra = {"info/success": np.arange(data.size, dtype=np.float32)}
+    told = Dataset(dataclasses.replace(data.data, extras=extra), data.episode, spec)
+    back = minari.read(minari.write(told, tmp_path / "x"))
+    assert back.source.sha256 == told.source.sha256 and list(back.data.extras) == ["info/success"]

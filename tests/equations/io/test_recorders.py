@@ -235,3 +235,26 @@ def test_what_starts_a_run_is_json(tmp_path):
         recorder.start(json.loads(json.dumps(info)))
         recorder.end([Status.done])
     assert not (tmp_path / "metrics.csv").exists()
+
+
+def test_parquet_loses_no_row_of_a_run_trained_further_killed_and_resumed(tmp_path):
+    both = lambda: Several(Csv(tmp_path), Parquet(tmp_path))
+
+    def go(recorder, first, n):
+        recorder.record(first, some(iterations=n, first=first), steps(n, first))
+
+    one = both()
+    one.start({})
+    go(one, 0, 3)
+    one.end([Status.done] * 3)
+    two = both()
+    two.start({})
+    two.resume(3)
+    go(two, 3, 4)  # and killed
+    three = both()
+    three.start({})
+    three.resume(6)
+    go(three, 6, 2)
+    three.end([Status.done] * 3)
+    table = pytest.importorskip("pyarrow.parquet").read_table(tmp_path / "metrics.parquet")
+    assert sorted(set(table["iteration"].to_pylist())) == list(range(8))

@@ -184,3 +184,12 @@ def test_boxes_and_units_are_each_others_inverse():
     action = jnp.array([0.5, 4.0])
     np.testing.assert_allclose(action_features(BOX.action, action), [0.5, 0.6], rtol=1e-6)
     np.testing.assert_allclose(to_box(BOX.action, action_features(BOX.action, action)), action, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("low", "high"), [(-0.7, 0.1), (-100.0, 0.3), (-3.3, 1.1)])
+def test_rounding_never_leaves_the_box(low, high):
+    space = Box((1,), low, high)
+    for x in (-1.0, 1.0):
+        assert space.contains(np.asarray(to_action(space, jnp.full(1, x)))) and space.contains(
+            np.asarray(to_box(space, jnp.full(1, x)))
+        )

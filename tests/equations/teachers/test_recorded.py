@@ -92,3 +92,11 @@ def test_what_cannot_be_is_told(labels, tmp_path):
         Recorded(str(tmp_path / "nowhere")).label(some(1), key=None)
     with Store(tmp_path / "empty.db"), pytest.raises(DataError, match=r"expected answers in .*it has none"):
         Recorded(str(tmp_path / "empty.db")).label(some(1), key=None)
+
+
+def test_too_few_answers_are_said_before_training(labels):
+    with pytest.raises(DataError, match=r"expected answers to 16 questions in .*; it has 6\. Lower"):
+        operant.train(
+            PPO(rollout=16, hidden=(8,)), Pendulum(max_steps=40), Intent(BradleyTerry(segment=8)), steps=640,
+            num_envs=4, key=jax.random.key(0), teacher=Recorded(str(labels[0])), questions=Questions(16, at_once=4),
+        )  # fmt: skip

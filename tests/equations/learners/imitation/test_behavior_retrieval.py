@@ -1,13 +1,16 @@
 """Behavior Retrieval: VAE loss, distances and similarity by hand, the bank, and what is cloned."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from operant import nn
-from operant.core import Box, Composite, EnvSpec, Transition
-from operant.errors import SpecError
+from operant.core import Box, Composite, Discrete, EnvSpec, Transition
+from operant.data.dataset import Dataset
+from operant.errors import DataError, SpecError
 from operant.learners.imitation.behavior_retrieval import VAE, Bank, BehaviorRetrieval, distance, kept
 from operant.testing import check_learner, small_spec
 
@@ -127,3 +130,17 @@ def test_refusals():
     bare = Transition(STEPS.obs, STEPS.action, STEPS.reward, STEPS.terminated, STEPS.truncated, STEPS.obs, {})
     with pytest.raises(SpecError, match=r"expected extras\['prior'\] for BehaviorRetrieval"):
         LEARNER.update(START, bare, unread, key=KEY)
+
+
+def test_half_of_what_is_learned_from_are_demonstrations_however_few():
+    rows, n = 2_050, 64
+    marks = np.arange(rows) >= 50
+    no, x = np.zeros(rows, bool), np.zeros((rows, 1), np.float32)
+    data = Transition(x, marks.astype(np.int32), np.zeros(rows, np.float32), ~no, no, x, {"prior": marks})
+    data = Dataset(data, np.arange(rows), EnvSpec(Box((1,)), Discrete(2), None))
+    learner = BehaviorRetrieval(batch=n, bank=n, hidden=(8,))
+    drawn = learner.draw(data, n, jax.random.key(0))
+    assert int((~drawn.extras["prior"]).sum()) == n // 2
+    with pytest.raises(DataError, match="expected demonstrations and earlier data for BehaviorRetrieval; got 0 of"):
+        alone = Dataset(dataclasses.replace(data.data, extras={"prior": no}), data.episode, data.spec)
+        learner.prepare(learner.init(data.spec, key=jax.random.key(0)), alone, key=jax.random.key(0))

@@ -139,3 +139,12 @@ def test_refusals():
     ):
         with pytest.raises(SpecError, match=text):
             DPPO(**given)
+
+
+def test_a_crop_of_a_short_segment_keeps_a_step_of_its_own():
+    own = jnp.arange(1, 9)
+    mask = jnp.arange(8)[None] < own[:, None]
+    x, no = jnp.zeros((8, 8)), jnp.zeros((8, 8), bool)
+    batch = Transition(x[..., None], x, x, no, no, x[..., None], {"mask": mask})
+    for i in range(5):
+        assert crop(batch, jax.random.key(i), 5).extras["mask"].any(-1).all()
