@@ -82,6 +82,7 @@ def audit(asked: Asked) -> int:
         found = loop.audit(subject, chosen, key=key, episodes=episodes, tell=tell)
     if asked.reward or asked.true:
         folder = None  # of another intent than the run's, whose report says its own
+    written = None
     if folder is not None:
         new, path = [reports.finding_to_dict(f) for f in found.findings], folder / "findings.json"
         before = json.loads(path.read_text()) if path.exists() else []
@@ -94,7 +95,7 @@ def audit(asked: Asked) -> int:
         console.print(study_run.findings_table(found.findings))
         for need, names in left.items():
             console.print(f"not asked: {', '.join(names)}; needs {need}.", style="dim", markup=False, soft_wrap=True)
-        if folder is not None:
+        if written is not None:
             console.print(f"report: {written}", markup=False, soft_wrap=True)
     return int(limit is not None and any(GRAVITY[f.verdict] >= limit for f in found.findings))
 

@@ -217,7 +217,7 @@ def _check_shapes(path: Path, model: Any, spec: EnvSpec) -> None:
         ("observations", model.observation_space, spec.obs),
         ("actions", model.action_space, spec.action),
     ):
-        shape = tuple(theirs.shape or ())
+        shape: tuple[int, ...] = tuple(theirs.shape or ())
         shaped = not isinstance(ours, Box) or shape == ours.shape
         if isinstance(ours, Box) and ours.dtype == "uint8" and len(shape) == 3:  # kept channels first; taken either way
             shaped |= (*shape[1:], shape[0]) == ours.shape

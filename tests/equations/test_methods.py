@@ -31,7 +31,7 @@ def test_the_pages_are_up_to_date():
 def test_a_method_is_fully_said(method):
     code = compile(methods.example(method), method.name, "exec")
     assert method.name in methods.example(method)
-    if method.folder != "learners":  # those train for minutes
+    if method.name not in ("PPO", "DQN", "SAC", "TD3"):  # these train for minutes
         exec(code, {})
     assert method.evidence in ("equation", "claim", "published")
     assert method.card.paper and method.cls.__name__ == method.name

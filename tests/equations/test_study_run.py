@@ -140,7 +140,8 @@ def test_evaluate_audit_and_report_read_a_run(run, capsys):
     assert "2 seeds × 2 greedy episodes" in capsys.readouterr().out
     assert cli.main(["audit", str(run), "--audits", "saturation"]) == 0
     assert "saturation" in capsys.readouterr().out
-    assert [f["name"] for f in json.loads((run / "findings.json").read_text())] == ["saturation"]
+    names = [f["name"] for f in json.loads((run / "findings.json").read_text())]
+    assert names == ["returns", "proxy gap", "saturation"]  # what was found before stays
     assert cli.main(["report", str(run)]) == 0
     assert capsys.readouterr().out.strip() == str(run / "report.html")
 

@@ -50,7 +50,7 @@ def test_numbers_out_of_range():
 
 def test_an_array_that_was_not_swept():
     no = jnp.zeros(2, bool)
-    with refused("Scale.factor as one number, shape (); got shape (3,)", "vmap"):
+    with refused("Scale.factor as one number, shape (); got shape (3,)", "train once for each"):
         Scale(Task(), jnp.ones(3))((), Transition(no, no, jnp.ones(2), no, no, no, {}))
 
 

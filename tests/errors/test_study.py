@@ -25,7 +25,7 @@ def refused(text: str, **where) -> str:
 TOP = [  # what stands above [learner], and the answer; ~ is anything
     ("stpes = 3", "stpes: a study has no key 'stpes'; did you mean 'steps'? Known: audits, constraints, ~"),
     ("seeds = 0", "seeds: expected a whole number ≥ 1, got 0 (int)."),
-    ("seed = -1", "seed: expected a whole number ≥ 0, got -1 (int)."),
+    ("seed = -1", "seed: expected a whole number in 0 … 4294967295, got -1 (int)."),
     ("seeds = 5.0", "seeds: expected a whole number (int), got 5.0 (float). Write 5."),
     ("num_envs = true", "num_envs: expected a whole number (int), got true (bool)."),
     ('eval_episodes = "ten"', 'eval_episodes: expected a whole number (int), got "ten" (str).'),
@@ -39,7 +39,10 @@ TOP = [  # what stands above [learner], and the answer; ~ is anything
     ("[reward]\nup = 1.0", "reward.up: expected a term (a table, or a reward's name), got 1.0 (float)."),
     ("[reward.up]\nweight = 2", 'reward.up: expected a reward, named by `type = "…"`. Known: ~Task~'),
     ('[reward.up]\ntype = "Task"\nweight = "big"', 'reward.up.weight: expected a number (float), got "big" (str).'),
-    ('[reward.up]\ntype = "Task"\nwieght = 2.0', "reward.up.wieght: Task has no field 'wieght'; ~"),
+    (
+        '[reward.up]\ntype = "Task"\nwieght = 2.0',
+        "reward.up.wieght: a term has no key 'wieght'; did you mean 'weight'?",
+    ),
     ('[reward.up_raw]\ntype = "Task"', "reward: expected term names without '/' that do not end in '_raw' ~"),
     ('[constraints.spin]\ntype = "Task"', "constraints.spin: expected a table with `limit` and a cost, got ~type."),
     ("[constraints]\nspin = 1", "constraints.spin: expected a table with `limit` and a cost, got 1 (int)."),

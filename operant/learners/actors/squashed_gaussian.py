@@ -11,8 +11,9 @@ Deviations from the paper:
 1. log α is what Adam changes, as in the authors' code; the paper writes α.
 2. log σ is clipped to [−20, 2], as in the authors' code.
 3. Densities are of actions in units of their box, [−1, 1] each, so that H̄ does not depend on its size.
-4. What is random in acting, before learning starts and after, is correlated over time (Eberhard et al. 2023): white
-   noise solves MountainCarContinuous on some seeds only. As published: `noise_colour` and `warmup_colour` "white".
+4. The uniformly random actions before learning starts are correlated over time (pink, Eberhard et al. 2023), so that
+   long pushes are among them, which MountainCarContinuous needs; as published: `warmup_colour` "white". Exploration
+   after them is white, as published: pink, SAC stays at a third of its return on HalfCheetah-v5.
 
 >>> from operant.core import EnvSpec
 >>> build = Build(np.random.default_rng(0), EnvSpec(Box((3,)), Box((2,), -1.0, 1.0), None), (8,), "relu")
@@ -72,8 +73,8 @@ class SquashedGaussian(AbstractActor):
     """α at the start, or throughout where `learn_temperature` is false (reward units a nat)."""
     learn_temperature: bool = True
     """Whether α follows the target entropy."""
-    noise_colour: exploration.Colour = "pink"
-    """Exploration noise: "pink", correlated over time, or "white" as published."""
+    noise_colour: exploration.Colour = "white"
+    """Exploration noise: "white" as published, or "pink", correlated over time: long pushes, where these are needed."""
     warmup_colour: exploration.Colour = "pink"
     """Of the uniformly random actions before learning starts: "white", drawn afresh at each step, as in published
     results, or "pink", which also reaches what only long pushes reach (the flag of MountainCarContinuous)."""

@@ -126,7 +126,9 @@ class IMC(AbstractLearner):
     )
 
     def __check_init__(self) -> None:
-        check_counts(self, "experts", "batch", *(("passes",) if isinstance(self.passes, int | float) else ()))
+        check_counts(self, "experts", "batch")
+        if isinstance(self.passes, int | float) and not self.passes >= 1:
+            raise SpecError(f"expected IMC.passes ≥ 1; got {self.passes}. Raise it.")
         for name in ("pacing", "std"):
             value = getattr(self, name)
             if isinstance(value, int | float) and value <= 0.0:

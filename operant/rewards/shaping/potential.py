@@ -40,6 +40,7 @@ class PotentialShaping(AbstractReward):
         SpecError: a discount outside [0, 1]; a potential that asks for more than the observation.
 
     >>> from operant.core import Box
+    >>> from operant.rewards.program import Program
     >>> from operant.rewards.task import Task
     >>> spec = EnvSpec(Box((1,), names=("position",)), Box((1,)), None)
     >>> reward = PotentialShaping(Task(), Program(lambda position: 10.0 * position), discount=0.5)

@@ -20,7 +20,7 @@ from operant.learners.imitation.iterative_inversion import (
 from operant.testing import check_learner
 
 KEY = jax.random.key(0)
-SPEC = EnvSpec(Box((2,), -9.0, 9.0), Box((1,), -2.0, 2.0), 4, num_envs=3)
+SPEC = EnvSpec(Box((2,), -9.0, 9.0), Box((1,), -2.0, 2.0), 4, num_envs=3, fixed_horizon=True)
 
 
 # --- of functions ---------------------------------------------------------------------------------------------------
@@ -147,9 +147,11 @@ def test_refusals(learner):
     with pytest.raises(SpecError, match=r"expected IterativeInversion.rollout = 7, the environment's max_steps"):
         learner.init(EnvSpec(SPEC.obs, SPEC.action, 7), key=KEY)
     with pytest.raises(SpecError, match=r"memory ≥ num_envs = 9"):
-        learner.init(EnvSpec(SPEC.obs, SPEC.action, 4, 9), key=KEY)
+        learner.init(EnvSpec(SPEC.obs, SPEC.action, 4, 9, fixed_horizon=True), key=KEY)
+    with pytest.raises(SpecError, match="an environment of fixed horizon"):
+        learner.init(EnvSpec(SPEC.obs, SPEC.action, 4, 3), key=KEY)
     with pytest.raises(SpecError, match=r"observations of numbers for IterativeInversion; got images"):
-        learner.init(EnvSpec(Box((16, 16, 3), 0, 255, "uint8"), SPEC.action, 4, 3), key=KEY)
+        learner.init(EnvSpec(Box((16, 16, 3), 0, 255, "uint8"), SPEC.action, 4, 3, fixed_horizon=True), key=KEY)
     with pytest.raises(SpecError, match=r"watched among 0 … 1"):
         IterativeInversion(learner.source, rollout=4, watched=(2,)).init(SPEC, key=KEY)
     with pytest.raises(SpecError, match=r"steer in \[0, 1\]; got 2"):
