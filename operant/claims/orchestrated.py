@@ -151,7 +151,7 @@ CLAIMS = (
     ),
     Claim(
         name="extreme-scales",
-        tier="quick",
+        tier="full",
         statement="Where values span many orders of magnitude and states share parameters, log tells actions apart "
         "that the identity does not.",
         source="1906.00572, section 3 and figure 4; 2203.07171, section 4",

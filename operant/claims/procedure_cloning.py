@@ -98,6 +98,6 @@ CLAIMS = (
         source="2205.10816, section 5.1 (ablation of the sequence)",
         baseline="the same learner, shown the last map of each procedure only",
         control=Fitted(_PC, found, _WORDS + ", with the last map only", Solved()),
-        **_BASE,
+        **_BASE | {"tier": "full"},
     ),
 )
