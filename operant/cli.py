@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 import tyro
 from tyro.conf import Positional, arg
 
-from operant.errors import OperantError, SpecError, nearest
+from operant.errors import SEEDS, OperantError, SpecError, nearest
 
 # JAX takes a second to import and nothing here needs it to print help, so the commands import what they use.
 
@@ -717,9 +717,8 @@ def _metavar(hint: Any) -> str:
 
 
 def _seed(value: int) -> int:
-    """JAX's keys hold 32 bits: larger numbers would repeat smaller ones."""
-    if not 0 <= value < 2**32:
-        raise SpecError(f"--seed: expected a whole number in 0 … {2**32 - 1}; got {value}.")
+    if not 0 <= value < SEEDS:
+        raise SpecError(f"--seed: expected a whole number in 0 … {SEEDS - 1}; got {value}.")
     return value
 
 

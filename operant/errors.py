@@ -52,6 +52,10 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"did you mean '{lower[close[0]]}'? {listed}" if close else listed
 
 
+SEEDS = 2**32
+"""How many seeds there are: JAX's keys hold 32 bits, and larger numbers would repeat smaller ones."""
+
+
 def check_counts(module: Any, *names: str) -> None:
     """Raise SpecError unless these fields of a module are whole numbers of at least 1, where they are given."""
     for name in names:

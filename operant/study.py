@@ -60,7 +60,7 @@ from operant.core import (
     Constraint,
     Intent,
 )
-from operant.errors import SpecError, StoreError, nearest
+from operant.errors import SEEDS, SpecError, StoreError, nearest
 from operant.io.checkpoint import write_atomically
 from operant.loops.asking import Questions
 from operant.rewards.imitation.demonstrations import Demonstrations
@@ -115,10 +115,8 @@ class Study:
             value = getattr(self, name)
             if type(value) is not int or value < 1:
                 raise SpecError(f"{name}: expected a whole number ≥ 1, got {config.shown(value)}.")
-        if (
-            type(self.seed) is not int or not 0 <= self.seed < 2**32
-        ):  # JAX's keys hold 32 bits: larger ones would repeat
-            raise SpecError(f"seed: expected a whole number in 0 … {2**32 - 1}, got {config.shown(self.seed)}.")
+        if type(self.seed) is not int or not 0 <= self.seed < SEEDS:
+            raise SpecError(f"seed: expected a whole number in 0 … {SEEDS - 1}, got {config.shown(self.seed)}.")
         if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", self.name):
             raise SpecError(
                 f"name: expected letters, digits, '.', '_' and '-', since a folder is named so; got {self.name!r}."

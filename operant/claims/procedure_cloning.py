@@ -68,7 +68,6 @@ class Solved:
 _WORDS = "breadth-first search's shortest ways through 40 random mazes of 8 × 8 cells, three in ten of them walls"
 _PC = ProcedureCloning(channels=(16, 16), lr=3e-3, batch=16, longest=24)
 _BASE: dict[str, Any] = {
-    "tier": "quick",
     "problem": _WORDS,
     "figure": Solved().words,
     "steps": 500,
@@ -80,6 +79,7 @@ _BASE: dict[str, Any] = {
 CLAIMS = (
     Claim(
         name="unseen-mazes",
+        tier="quick",
         statement="Cloning the search's expansions, and then the action, solves unseen mazes far more often than "
         "cloning the action alone, from as many demonstrations.",
         source="2205.10816, section 5.1 (discrete maze)",
@@ -93,11 +93,12 @@ CLAIMS = (
     ),
     Claim(
         name="expansions",
+        tier="full",
         statement="It is the steps of the procedure that count, not its result: predicting the last map at once is "
         "worse.",
         source="2205.10816, section 5.1 (ablation of the sequence)",
         baseline="the same learner, shown the last map of each procedure only",
         control=Fitted(_PC, found, _WORDS + ", with the last map only", Solved()),
-        **_BASE | {"tier": "full"},
+        **_BASE,
     ),
 )

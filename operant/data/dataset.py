@@ -304,9 +304,7 @@ def _column(name: str, x: Any, space: Space, rows: int) -> Any:
         raise DataError(
             f"expected {name} in 0 … {space.n - 1}; got {x.min()} … {x.max()}. Renumber it, or fix the spec."
         )
-    with np.errstate(over="ignore"):
-        kept = x.astype(dtype)
-    beyond = (kept != x) if kept.dtype.kind in "iu" else np.isinf(kept)
+    kept, beyond = _cast(x, dtype)
     if beyond.any():
         raise DataError(
             f"expected {name} to hold what fits {dtype}; got {x[beyond][0]}, which does not ({beyond.sum()} such "
@@ -320,8 +318,8 @@ def _extra(name: str, x: Any, rows: int) -> np.ndarray:
     if x.shape[:1] != (rows,) or x.dtype.kind not in "biuf":
         raise DataError(f"expected extras[{name!r}] to be numbers ({rows}, …); got {x.dtype} {x.shape}. Leave it out.")
     _finite(f"extras[{name!r}]", x)
-    kept = _narrowed(x)
-    if not fits(x):
+    kept, beyond = _cast(x, _narrow(x.dtype))
+    if beyond.any():
         raise DataError(
             f"expected extras[{name!r}] to fit {kept.dtype}; got {x.min()} … {x.max()}. Scale it (count time from the "
             "start), or leave it out."
@@ -329,17 +327,22 @@ def _extra(name: str, x: Any, rows: int) -> np.ndarray:
     return kept
 
 
-def _narrowed(x: np.ndarray) -> np.ndarray:
-    """In the dtype it is kept in: at most 32 bits, this machine's order of bytes."""
-    kinds = {"f8": np.float32, "f16": np.float32, "i8": np.int32, "u8": np.uint32}
-    with np.errstate(over="ignore"):
-        return x.astype(kinds.get(x.dtype.str[1:], x.dtype.newbyteorder("=")))
-
-
 def fits(x: np.ndarray) -> bool:
     """Whether numbers are finite and stay what they are in the dtype in which extras are kept."""
-    kept = _narrowed(x)
-    return bool((kept == x).all() if kept.dtype.kind in "iub" else np.isfinite(kept).all())
+    return bool(np.isfinite(x).all() and not _cast(x, _narrow(x.dtype))[1].any())
+
+
+def _narrow(dtype: np.dtype) -> Any:
+    """What extras are kept in: at most 32 bits, this machine's order of bytes."""
+    kinds = {"f8": np.float32, "f16": np.float32, "i8": np.int32, "u8": np.uint32}
+    return kinds.get(dtype.str[1:], dtype.newbyteorder("="))
+
+
+def _cast(x: np.ndarray, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
+    """In another dtype, and where it is no longer the number it was."""
+    with np.errstate(over="ignore"):
+        kept = x.astype(dtype)
+    return kept, (kept != x) if kept.dtype.kind in "iu" else np.isinf(kept)
 
 
 def _finite(name: str, x: np.ndarray) -> None:
