@@ -9,7 +9,7 @@ import itertools
 
 import numpy as np
 
-from operant.claims import Claim
+from operant.claims import Claim, Tier
 from operant.claims._reaching import Miss, Reaching, Shared, shown
 from operant.claims._tests import Better
 from operant.data.dataset import Dataset
@@ -45,9 +45,9 @@ def _learner(threshold: float) -> BehaviorRetrieval:
     )
 
 
-def _claim(name: str, statement: str, baseline: str, control: Shared) -> Claim:
+def _claim(name: str, tier: Tier, statement: str, baseline: str, control: Shared) -> Claim:
     return Claim(
-        name=name, tier="quick", statement=statement, source="2304.08742, section V, table I", baseline=baseline,
+        name=name, tier=tier, statement=statement, source="2304.08742, section V, table I", baseline=baseline,
         problem=f"a point in space that is to reach a goal it is not told: {_DATA}", figure=Miss(ENV).words,
         steps=3_000, seeds=6, test=Better(higher=False),
         subject=Shared(_learner(0.95), both, _DATA, Miss(ENV)), control=control,
@@ -59,6 +59,7 @@ def _claim(name: str, statement: str, baseline: str, control: Shared) -> Claim:
 CLAIMS = (
     _claim(
         "demonstrations-alone",
+        "quick",
         "Cloning demonstrations and what is like them in earlier data does better than cloning the demonstrations.",
         "behavioural cloning of the 2 demonstrations",
         Shared(
@@ -71,6 +72,7 @@ CLAIMS = (
     ),
     _claim(
         "everything",
+        "full",
         "Cloning demonstrations and what is like them in earlier data does better than cloning all of it beside them.",
         "the same with a threshold of 0: half of every update are the demonstrations, half all earlier data",
         Shared(_learner(0.0), both, _DATA, Miss(ENV)),

@@ -93,11 +93,12 @@ _NOISE = (
     "largest training correlation among those that the held-out data confirms"
 )
 _SIGNAL = _NOISE + "; 20 variables lean towards the label by 6/√n"
-_BASE: dict[str, Any] = {"tier": "quick", "steps": 0, "seeds": 6}
+_BASE: dict[str, Any] = {"steps": 0, "seeds": 6}
 
 CLAIMS = (
     Claim(
         name="attack",
+        tier="quick",
         statement="Reusing a held-out set as it is reports an accuracy above 63 % where there is nothing to learn.",
         source="10.1126/science.aaa9375, figure 1A (n = d = 10,000, k = 500)",
         baseline="none: a published figure",
@@ -110,6 +111,7 @@ CLAIMS = (
     ),
     Claim(
         name="guarded",
+        tier="quick",
         statement="Asked through Thresholdout, the held-out set reports what is so, up to its tolerance.",
         source="10.1126/science.aaa9375, figure 1B; 1506.02629, section 4",
         baseline="the same held-out set, asked as it is",
@@ -124,6 +126,7 @@ CLAIMS = (
     ),
     Claim(
         name="signal",
+        tier="full",
         statement="The guard does not hide what is there: the classifier it leads to is as good on fresh data.",
         source="10.1126/science.aaa9375, figure 2",
         baseline="the classifier that the held-out set leads to when asked as it is",
@@ -136,6 +139,7 @@ CLAIMS = (
     ),
     Claim(
         name="signal-error",
+        tier="full",
         statement="Where there is something to learn, too, what it reports is nearer to what is so.",
         source="10.1126/science.aaa9375, figure 2",
         baseline="the classifier that the held-out set leads to when asked as it is",

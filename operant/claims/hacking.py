@@ -161,7 +161,7 @@ _EMERGES = {
 def _emerges(name: str) -> Claim:
     return Claim(
         name=name,
-        tier="quick" if name == "tomato" else "full",
+        tier="full",
         statement="Trained on the proxy, PPO ends above the base policy by the proxy and below it by the truth.",
         baseline=f"the testbed's scripted base policy, {BASE_NOISE:.0%} of its actions at random",
         problem=f"{type(TESTBEDS[name]).__name__}: {_WORDS[name]}",

@@ -122,7 +122,7 @@ CLAIMS = (
     ),
     Claim(
         name="chance",
-        tier="quick",
+        tier="full",
         statement="With chance, too: the error goes on falling where the target is averaged before it is mapped.",
         source="2203.07171, theorem 1 (β_reg → 0)",
         baseline="the same after a tenth of the updates",

@@ -27,7 +27,6 @@ _TEACHER = Alike({"near": Known("near"), "wide": Known("wide")})
 _SIRL = BradleyTerry(segment=10, capacity=64, hidden=(), representation=SIRL(hidden=(64, 64)))
 _SUBJECT = Taught(Walks(), _SIRL, 30, triplets=1000, similarity=_TEACHER)
 _SHARED: dict[str, Any] = {
-    "tier": "quick",
     "problem": "random walks of 10 numbers of which 2 matter, by two features whose weights are drawn for each seed; "
     "400 segments of 10 steps seen, 1,000 triplets of them judged by likeness, 30 pairs compared",
     "figure": "share of 3,000 pairs of fresh segments that the learned reward ranks rightly",
@@ -40,6 +39,7 @@ _SHARED: dict[str, Any] = {
 CLAIMS = (
     Claim(
         name="against-raw-input",
+        tier="quick",
         statement="A reward on features learned from likeness generalises better than one on the raw input.",
         source="2301.00810, section 5",
         baseline="the plain reward network of state and action, the same 30 comparisons",
@@ -48,6 +48,7 @@ CLAIMS = (
     ),
     Claim(
         name="against-self-supervision",
+        tier="full",
         statement="And better than one on features learned without anyone's judgement.",
         source="2301.00810, section 5",
         baseline="features that predict what comes next (REED), the same 30 comparisons",
