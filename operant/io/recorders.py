@@ -56,7 +56,7 @@ class AbstractRecorder(abc.ABC):
         """The run goes on from `iteration`: forget what was recorded of it and later."""
 
     def phase(self, name: str) -> None:  # noqa: B027
-        """What the run does from now on: "compiling" or "training"."""
+        """What the run does from now on: "compiling", "training", or "waiting" for people."""
 
     @abc.abstractmethod
     def record(self, first_iteration: int, metrics: Recorded, env_steps: np.ndarray) -> None:

@@ -434,8 +434,11 @@ class _Job:
                     states = self.asking.after(states, done)
                     if self.asking.waits(done) and self.folder is not None:  # who waits for people may wait long
                         self._save(states, card, history, rows, Status.running)
-                    while self.asking.waits(done) and not interrupted.wait(PAUSE):
-                        states = self.asking.after(states, done)
+                    if self.asking.waits(done):
+                        self.recorder.phase("waiting")
+                        while self.asking.waits(done) and not interrupted.wait(PAUSE):
+                            states = self.asking.after(states, done)
+                        self.recorder.phase("training")
                 except OperantError as failure:  # of the teacher, the store, the films: what was learned is kept
                     status, error = Status.stopped, failure
                     break

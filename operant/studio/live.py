@@ -24,8 +24,6 @@ EVERY = 0.5
 """Seconds between two writings."""
 POINTS = 400
 """Returns kept: beyond that, every other one is dropped."""
-STILL = 2.0
-"""Seconds without news after which training that has questions open waits for answers."""
 
 
 class Live(AbstractRecorder):
@@ -41,6 +39,10 @@ class Live(AbstractRecorder):
 
     def start(self, info: Mapping[str, Any]) -> None:
         self.now["steps"] = info.get("steps") or 0
+        self._write()
+
+    def phase(self, name: str) -> None:
+        self.now["phase"] = "waiting" if name == "waiting" else "training"  # the page has no word for compiling
         self._write()
 
     def record(self, first_iteration: int, metrics: Recorded, env_steps: np.ndarray) -> None:
@@ -70,20 +72,19 @@ def status(folder: Path, store: Store) -> dict[str, Any]:
     """What `operant.studio.app` asks for: the file, the store's count of answers, and whether training is alive."""
     try:
         now = json.loads((folder / FILE).read_text())
-        written = (folder / FILE).stat().st_mtime
     except (OSError, ValueError):
-        now, written = {"phase": "training", "return": [], "env_steps": 0, "steps": 0, "budget": 0}, time.time()
+        now = {"phase": "training", "return": [], "env_steps": 0, "steps": 0, "budget": 0}
     error = now.get("error")
     phase = now["phase"]
     try:
         answers, waiting = store.answered(), store.waiting()
     except StoreError as failure:
         answers, waiting, error = 0, 0, str(failure)
-    if phase == "training" and "pid" in now and not _alive(now["pid"]):
+    if phase in ("training", "waiting") and "pid" in now and not _alive(now["pid"]):
         phase = "stopped"
         error = "training ended without a word; answers are kept, and `operant resume` goes on with them"
-    elif phase == "training" and waiting and time.time() - written > STILL:
-        phase = "waiting"
+    elif phase == "waiting" and not waiting:  # the questions it waits for are still being filmed
+        phase = "training"
     return {**{k: v for k, v in now.items() if k != "pid"}, "phase": phase, "error": error, "answers": answers}
 
 

@@ -1,8 +1,10 @@
 """People answer while the agent trains: here a thread answers, through the store, as the page does."""
 
 import _thread
+import os
 import threading
 import time
+import types
 
 import jax
 import numpy as np
@@ -17,6 +19,7 @@ from operant.learners import PPO
 from operant.loops.asking import Questions
 from operant.loops.attending import _different
 from operant.rewards.preferences.bradley_terry import BradleyTerry
+from operant.studio import live
 from operant.teachers import Answer, Oracle, Person
 
 pytest.importorskip("sqlalchemy")
@@ -159,3 +162,20 @@ def test_pairs_are_all_different():
     left, right = _different(np.random.default_rng(0), 60, 200)
     assert len({frozenset(pair) for pair in zip(left.tolist(), right.tolist(), strict=True)}) == 200
     assert 60 < (left < right).sum() < 140  # sides by chance
+
+
+def test_a_page_says_that_training_waits_where_the_loop_says_so_and_pairs_are_open(tmp_path):
+    open_pairs, said = 3, []
+    store = types.SimpleNamespace(answered=lambda: 0, waiting=lambda: open_pairs)
+    recorder = live.Live(tmp_path, statement="", env="Pendulum-v1", budget=12)
+    for name in ("compiling", "training", "waiting", "training"):
+        recorder.phase(name)
+        said.append(live.status(tmp_path, store)["phase"])
+    os.utime(tmp_path / live.FILE, (0, 0))  # a long iteration: no news for years
+    assert [*said, live.status(tmp_path, store)["phase"]] == ["training", "training", "waiting", "training", "training"]
+    recorder.phase("waiting")
+    open_pairs = 0  # all answered; the next are being filmed
+    assert live.status(tmp_path, store)["phase"] == "training"
+    recorder.now["pid"] = 2**22 + 1  # beyond Linux's largest: a process that is gone
+    recorder.phase("waiting")
+    assert live.status(tmp_path, store)["phase"] == "stopped"
