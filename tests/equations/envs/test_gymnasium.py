@@ -2,6 +2,9 @@
 
 import ctypes.util
 import json
+import multiprocessing
+import os
+import signal
 
 import gymnasium as gym
 import numpy as np
@@ -148,6 +151,8 @@ def test_processes_answer_what_the_loop_answers():
     loop, workers = make(IDS["obs:dict"]).open(2, render=True), env.open(2, render=True)
     try:
         a, b = loop.reset(seed=3), workers.reset(seed=3)
+        for process in multiprocessing.active_children():
+            os.kill(process.pid, signal.SIGINT)  # a terminal sends Ctrl-C to them, too: it is for the loop
         rng = np.random.default_rng(0)
         for t in range(45):
             for name in ("goal", "walk"):
