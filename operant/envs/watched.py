@@ -121,8 +121,9 @@ class WatchedVector:
             self._audience.open(self._envs[0].frame())
 
     def snapshot(self) -> list:
+        shown = 0 if self._audience is None else self._audience.steps
         return [
-            {"seed": self._seed, "episode": self._episodes[i], "actions": list(self._actions[i])}
+            {"seed": self._seed, "episode": self._episodes[i], "actions": list(self._actions[i]), "shown": shown}
             for i in range(self.num_envs)
         ]
 
@@ -135,7 +136,7 @@ class WatchedVector:
             )
         rows = []
         for i, one in enumerate(snapshot):
-            self._seed = one["seed"]
+            self._seed, self._audience.steps = one["seed"], one["shown"]
             obs = self._begin(i, one["episode"])
             for action in one["actions"]:
                 moved = self._envs[i].step(np.asarray(action, self.spec.action.zero().dtype))

@@ -134,8 +134,10 @@ def test_a_coached_run_is_kept_loaded_and_evaluated_but_not_trained_on_alone(aud
     assert set(np.asarray(episodes.returns).tolist()) <= {0.0, 1.0}
     with pytest.raises(RunError, match=r"expected a person who watches, .*`operant coach RUN`"):
         operant.resume(tmp_path / "run", steps=24)
+    audience.steps = 0  # another process, which has shown nothing yet
     longer = operant.resume(tmp_path / "run", env=watched, steps=24)
     assert longer.env_steps[-1] == 24 and longer.card["resumed_exactly"]
+    assert audience.steps == 24
 
 
 def test_a_snapshot_brings_back_the_same_step_of_the_same_episode(audience):
