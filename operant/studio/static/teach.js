@@ -152,8 +152,7 @@ function answer(word) {
 const outbox = new Outbox({
   stored(entry) {
     if (!online) connected(true);
-    const gone = status.budget ? ` ${Math.min(status.budget, status.answers + 1)} of ${status.budget}.` : "";
-    say(`${WORDS[entry.answer]}: stored.${gone}`);
+    say(`${WORDS[entry.answer]}: stored.`);
     $("main").dataset.stored = entry.pair;
     showAfter(entry);
     banner();
