@@ -148,6 +148,7 @@ CLAIMS = (
     beside(TD3(), "td3", "HalfCheetah-v5", _BEFORE.format("1,785 (SB3: 5,476)", "HalfCheetah-v5")),
     *solve(TD3(), "Pendulum-v1", 30_000),
     *solve(TD3(), "MountainCarContinuous-v0", 60_000),
+    solve(TD3(Deterministic(noise_colour="pink")), "MountainCarContinuous-v0", 60_000, how="pink")[0],
     published(TD3(), "td3_continuous_action.py", "Hopper-v5", 3134.61, 360.18),
     published(TD3(), "td3_continuous_action.py", "HalfCheetah-v5", 9583.22, 126.09),
 )
