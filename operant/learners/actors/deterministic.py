@@ -58,7 +58,8 @@ class Deterministic(AbstractActor):
     """Exploration noise: "white" as published, or "pink", correlated over time: long pushes, where these are needed."""
     warmup_colour: exploration.Colour = "pink"
     """Of the uniformly random actions before learning starts: "white", drawn afresh at each step, as in published
-    results, or "pink", which also reaches what only long pushes reach (the flag of MountainCarContinuous)."""
+    results, or "pink", which also reaches what only long pushes reach (the flag of MountainCarContinuous), but leaves
+    TD3 at half its return on HalfCheetah-v5 (three seeds each, 37,000 steps: 1,100; white: 2,700)."""
 
     own_target: ClassVar[bool] = True
 
