@@ -115,7 +115,7 @@ CLAIMS = (
     ),
     Claim(
         name="seconds",
-        tier="quick",
+        tier="full",
         statement="Once trained, the network ranks candidates in less time than it takes to plan.",
         source="2210.02377, section on experiments (runtime)",
         baseline=_COST + ", exact search in NumPy",
