@@ -432,9 +432,9 @@ class _Job:
             if self.asking is not None:
                 try:
                     states = self.asking.after(states, done)
-                    if self.asking.waits(done) and self.folder is not None:  # who waits for people may wait long
-                        self._save(states, card, history, rows, Status.running)
                     if self.asking.waits(done):
+                        if self.folder is not None:  # who waits for people may wait long
+                            self._save(states, card, history, rows, Status.running)
                         self.recorder.phase("waiting")
                         while self.asking.waits(done) and not interrupted.wait(PAUSE):
                             states = self.asking.after(states, done)

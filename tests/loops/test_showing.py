@@ -1,6 +1,5 @@
 """Shots of what a policy does on the host: from anywhere in an episode, frames beside their steps."""
 
-import gymnasium as gym
 import jax
 import numpy as np
 import pytest
@@ -12,40 +11,14 @@ from operant.loops.showing import show
 LONG, SHOT = 60, 10
 
 
-class Clock(gym.Env):
-    """Its observation, and the shade of its picture, is how many steps the episode has taken."""
-
-    metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012
-    observation_space = gym.spaces.Box(0.0, 255.0, (1,), np.float32)
-    action_space = gym.spaces.Discrete(2)
-
-    def __init__(self, render_mode=None, ends=0):
-        self.render_mode, self.ends, self.t = render_mode, ends, 0
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.t = 0
-        return np.zeros(1, np.float32), {}
-
-    def step(self, action):
-        self.t += 1
-        return np.full(1, self.t, np.float32), 0.0, bool(self.ends) and self.t == self.ends, False, {}
-
-    def render(self):
-        return np.full((8, 8, 3), self.t, np.uint8)
-
-
 @pytest.fixture(scope="module")
-def shots():
-    gym.register("operant/Clock-v0", Clock, max_episode_steps=LONG)
-
+def shots(clock):
     def made(n, **kwargs):
-        env, learner = Gymnasium("operant/Clock-v0", kwargs=kwargs), PPO(hidden=(4,))
+        env, learner = Gymnasium(clock, kwargs=kwargs), PPO(hidden=(4,))
         policy = learner.policy(learner.init(env.spec, key=jax.random.key(0)))
         return show(policy, env, n=n, length=SHOT, key=jax.random.key(1))
 
-    yield made
-    gym.registry.pop("operant/Clock-v0")
+    return made
 
 
 def test_they_lie_anywhere_in_the_episode(shots):

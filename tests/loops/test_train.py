@@ -310,21 +310,8 @@ def test_read_only_folder(tmp_path):
         train(LEARNER, CartPole(), Intent(Task()), folder=target, **SETTINGS)
 
 
-def test_after_a_resume_with_new_episodes_no_window_runs_on(tmp_path, monkeypatch):
-    class Counts(gym.Env):
-        observation_space, action_space = gym.spaces.Box(-9.0, 99.0, (1,), np.float32), gym.spaces.Discrete(2)
-
-        def reset(self, *, seed=None, options=None):
-            super().reset(seed=seed)
-            self.t = 0
-            return np.zeros(1, np.float32), {}
-
-        def step(self, action):
-            self.t += 1
-            return np.full(1, self.t, np.float32), 1.0, self.t >= 10, False, {}
-
-    gym.register("Counts-v0", Counts, max_episode_steps=50)
-    env = perturbed(operant.make("gym:Counts-v0"), delay=1)  # cannot be restored
+def test_after_a_resume_with_new_episodes_no_window_runs_on(tmp_path, monkeypatch, clock):
+    env = perturbed(operant.make(f"gym:{clock}", ends=10), delay=1)  # cannot be restored
     learner = DQN(rollout=4, n_step=3, batch=4, capacity=64, learning_starts=8, hidden=(8,), normalise_reward=True)
     interrupted(tmp_path / "run", monkeypatch, after=3, env=env, learner=learner, num_envs=1, steps=48)
     replay = resume(tmp_path / "run").state.learner.replay
