@@ -8,10 +8,8 @@ Actions in units of their box, [−1, 1] each.
 
 Reference: Fujimoto, van Hoof and Meger 2018, Addressing Function Approximation Error in Actor-Critic Methods,
 1802.09477.
-Deviations from the paper:
-1. The uniformly random actions before learning starts are correlated over time (pink, Eberhard et al. 2023), so that
-   long pushes are among them, which MountainCarContinuous needs; as published: `warmup_colour` "white". Exploration
-   after them is white, as published: pink, SAC stays at a third of its return on HalfCheetah-v5.
+Beyond the paper: noise may be correlated over time (pink, Eberhard et al. 2023), so that long pushes are among its
+actions, which MountainCarContinuous needs and HalfCheetah-v5 suffers from.
 
 >>> import numpy as np
 >>> from operant.core import EnvSpec
@@ -56,10 +54,10 @@ class Deterministic(AbstractActor):
     """c: largest such noise (half-widths of the box)."""
     noise_colour: exploration.Colour = "white"
     """Exploration noise: "white" as published, or "pink", correlated over time: long pushes, where these are needed."""
-    warmup_colour: exploration.Colour = "pink"
-    """Of the uniformly random actions before learning starts: "white", drawn afresh at each step, as in published
-    results, or "pink", which also reaches what only long pushes reach (the flag of MountainCarContinuous), but leaves
-    TD3 at half its return on HalfCheetah-v5 (three seeds each, 37,000 steps: 1,100; white: 2,700)."""
+    warmup_colour: exploration.Colour = "white"
+    """Of the uniformly random actions before learning starts: "white", drawn afresh at each step, as published, or
+    "pink", which also reaches what only long pushes reach (the flag of MountainCarContinuous), but leaves TD3 at half
+    its return on HalfCheetah-v5 (three seeds each, 37,000 steps: 1,100; white: 2,700)."""
 
     own_target: ClassVar[bool] = True
 
