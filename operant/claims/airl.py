@@ -64,7 +64,7 @@ def recovered(by: AbstractImitation) -> Trained:
     return Trained(TEACHABLE, PENDULUM, Recovered(), Imitating(by, pendulum_shown), 8)
 
 
-_REWARD: dict[str, Any] = {**BUDGET, "figure": Recovered().words}
+_REWARD: dict[str, Any] = {**BUDGET, "seeds": 6, "figure": Recovered().words}
 
 CLAIMS = (
     Claim(

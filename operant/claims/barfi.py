@@ -182,7 +182,12 @@ CLAIMS = (
         test=Better(),
         subject=Sampled(True),
         control=Sampled(False),
-        **_BASE | {"seeds": 5, "figure": "primary return of 64 episodes (γ = 0.9), mean of the last 5 outer steps"},
+        **_BASE
+        | {
+            "tier": "full",
+            "seeds": 5,
+            "figure": "primary return of 64 episodes (γ = 0.9), mean of the last 5 outer steps",
+        },
         note="Added after the other five had run.",
     ),
     Claim(

@@ -29,7 +29,7 @@ CLAIMS = (
     ),
     Claim(
         name="three-steps",
-        tier="quick",
+        tier="full",
         statement="Three steps from noise to action are no worse than thirty.",
         source="2304.02532, section V-D, figure 4",
         baseline="BESO itself, with thirty steps",

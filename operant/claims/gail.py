@@ -38,7 +38,7 @@ CLAIMS = (
         subject=taught(OFF_POLICY),
         control=taught(GAIL(**ADVERSARY)),
         note="On a task this small a classifier of 50 pairs is smooth enough: both learn. See lipschitz-long.",
-        **BUDGET,
+        **{**BUDGET, "seeds": 6},
     ),
     Claim(
         name="lipschitz-long",
@@ -50,7 +50,7 @@ CLAIMS = (
         subject=taught(GAIL(**SHARP, penalty=10.0)),
         control=taught(GAIL(**SHARP)),
         note="A classifier with more units, more steps and more time to overfit than in the quick claim.",
-        **{**BUDGET, "steps": 50_000},
+        **{**BUDGET, "steps": 50_000, "seeds": 6},
     ),
     Claim(
         name="on-policy",

@@ -44,7 +44,7 @@ CLAIMS = (
     ),
     Claim(
         name="coverage-longer",
-        tier="quick",
+        tier="full",
         statement="It succeeds in many of the ways that were shown; a clone that is a normal averages them.",
         source="2303.15349, section 5, table 1 (entropy)",
         baseline="behavioural cloning with a normal",

@@ -44,7 +44,7 @@ CLAIMS = (
         problem=_WALKS,
         figure=Nearness().words,
         steps=3_000,
-        seeds=6,
+        seeds=4,
         test=Better(),
         subject=Fitted(
             IQL(expectile=0.9, discount=DISCOUNT, hidden=(), lr=1e-2, tau=0.05), paid_walks, _WALKS, Nearness()

@@ -21,10 +21,11 @@ _QUICK: dict[str, Any] = {
     "tier": "quick",
     "problem": _SMALL.format("0.1"),
     "figure": "true return of 20 episodes",
-    "steps": 50_000,
+    "steps": 20_000,
     "seeds": 4,
     "test": Better(),
-    "note": "A sixth of the budget first run, which took minutes: cut after it was seen, to one coefficient of three.",
+    "note": "A fifteenth of the budget first run, which took minutes: cut after it was seen, to one coefficient of "
+    "three, and then to 20,000 steps of 50,000, which found 6.5 against 0.7.",
 }
 _SMALLER: dict[str, Any] = {
     "tier": "full",

@@ -240,6 +240,6 @@ CLAIMS = (
         figure="what the true advantage lacks of the promised one (0: nothing)",
         subject=Promised(),
         control=Nothing(),
-        **{**_SHARED, "seeds": 100, "test": Equal()},
+        **{**_SHARED, "seeds": 40, "test": Equal()},
     ),
 )

@@ -85,11 +85,11 @@ CLAIMS = (
         source="2205.10816, section 5.1 (discrete maze)",
         baseline="behavioural cloning of the same steps, an MLP, with four times as many updates of four times as "
         "many steps",
-        control=Fitted(BC((128, 128), lr=1e-3, batch=64), worked_out, _WORDS, Solved(), steps=2_000),
+        control=Fitted(BC((128, 128), lr=1e-3, batch=64), worked_out, _WORDS, Solved(), steps=1_200),
         note="The paper's BC is a convolutional network; on pictures of 8 × 8 numbers the library's is an MLP. The "
         "next claim keeps the network and takes away the procedure. The clone of seed 0 solves all the mazes it was "
-        "shown; of the expert's steps in fresh ones it takes 30 %.",
-        **_BASE,
+        "shown; of the expert's steps in fresh ones it takes 30 %. After 500 updates, for these 300: 0.94 against 0.0.",
+        **{**_BASE, "steps": 300},
     ),
     Claim(
         name="expansions",

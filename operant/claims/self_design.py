@@ -41,6 +41,7 @@ _PARTS = (
     "enough for the learned part. Tried: the paper's own, longer chain, `far-bonus` and `far-learned`."
 )
 _FAR = _BASE | {
+    "tier": "full",
     "problem": "a chain with slip 0.05 and discount 0.99, the goal 20 steps to the right of the start, nothing 40 "
     "steps to its left, 40 steps an episode (the paper's); REINFORCE, 6,000 episodes",
     "subject": Learnt("ExploRS", far, lambda _: ExploRS(), *_LONG),

@@ -7,9 +7,10 @@ Reference: Fujimoto, van Hoof and Meger 2018, Addressing Function Approximation 
 1802.09477.
 Deviations from the paper:
 1. Several environments are stepped side by side, with as many gradient steps as environment steps afterwards.
-2. Networks of 256×256 units and batches of 256, as in the authors' later code (the paper: 400×300, 100); the paper's
-   step size of 1e-3, not that code's 3e-4, with which HalfCheetah-v5 is left at a third of the return after 100,000
-   steps; uniformly random actions for the first 10,000 steps (25,000 in that code).
+2. Batches of 256, as in the authors' later code (the paper: 100), but the paper's networks of 400×300 units and step
+   size of 1e-3, as in Stable-Baselines3: with that code's 256×256 and 3e-4 HalfCheetah-v5 is left at a third of the
+   return after 100,000 steps. Uniformly random actions for the first 10,000 steps, as in the paper (in that code
+   25,000).
 
 >>> import jax
 >>> import jax.numpy as jnp
@@ -57,7 +58,7 @@ class TD3(AbstractOffPolicy):
     """τ: share of the online networks in each update of the target networks."""
     n_step: int = 1
     """Rewards summed before bootstrapping; 1 as published."""
-    hidden: tuple[int, ...] = (256, 256)
+    hidden: tuple[int, ...] = (400, 300)
     """Units of each hidden layer, of actor and critics alike."""
     activation: nn.Activation = "relu"
     """Between the layers."""

@@ -1,5 +1,6 @@
 """Influence: curvature against automatic differentiation, EK-FAC where it is exact, leaving out against the truth."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -202,7 +203,8 @@ def test_a_reward_model_and_its_answers():
         of_comparisons(reward, state)
     pairs, yes = Pairs(side(), side()), jnp.ones(n, bool)
     target = jnp.asarray(RNG.integers(2, size=n), jnp.float32)
-    state, _ = reward.teach(state, Answers(pairs, jnp.arange(n), target, yes, yes), key=jax.random.key(1))
+    teach = eqx.filter_jit(reward.teach)
+    state, _ = teach(state, Answers(pairs, jnp.arange(n), target, yes, yes), key=jax.random.key(1))
     learned, rows = of_comparisons(reward, state, member=1)
     assert rows.tolist() == [i for i in range(n) if i % 10 != 9]
     margin = np.asarray(reward._margin(state.networks, state.normaliser, pairs))[1]

@@ -1,5 +1,6 @@
 """SIRL: its loss by hand, that it finds what likeness is of, and that comparisons leave it as it is."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -80,7 +81,8 @@ def test_comparisons_move_the_head_alone(learned):
     rng, yes = np.random.default_rng(3), jnp.ones(6, bool)
     pairs = Pairs(segments(rng, 6, 5, extras=False), segments(rng, 6, 5, extras=False))
     target = (pairs.right.steps.obs[..., 0].sum(1) > pairs.left.steps.obs[..., 0].sum(1)).astype(jnp.float32)
-    new, _ = reward.teach(state, Answers(pairs, jnp.arange(6), target, yes, yes), key=jax.random.key(1))
+    teach = eqx.filter_jit(reward.teach)
+    new, _ = teach(state, Answers(pairs, jnp.arange(6), target, yes, yes), key=jax.random.key(1))
     for x, y in zip(jax.tree.leaves(new.networks.view), jax.tree.leaves(state.networks.view), strict=True):
         np.testing.assert_array_equal(x, y)
     assert float(jnp.abs(new.networks.body.layers[0].weight - state.networks.body.layers[0].weight).max()) > 0
