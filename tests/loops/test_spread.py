@@ -80,6 +80,6 @@ def test_a_step_of_a_host_environment_never_copies_what_is_remembered(seeds):
         return update(*args)
 
     engine._update = watched
-    engine._iterate(states)
+    engine.advance(states, 1)
     engine.close()
     assert used[0] < 100_000
