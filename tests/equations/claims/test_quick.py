@@ -9,6 +9,8 @@ from operant.claims import NOT_REPRODUCED, REPRODUCED, Measured, Result
 from operant.claims._samples import still
 
 RESULTS = Path(__file__).parents[3] / "claims" / "results"
+LONGEST = 20.0
+"""CPU seconds a claim may have taken to be run again here; of longer ones the stored result is held to the claim."""
 QUICK = [
     pytest.param(method, c, id=f"{method}-{c.name}", marks=[pytest.mark.slow] if method != "potential" else [])
     for method in claims.methods()
@@ -30,6 +32,8 @@ def test_a_quick_claim_holds(method, claim, measured):
     )
     if stored[claim.name].verdict == NOT_REPRODUCED:
         pytest.skip("committed as not reproduced")
+    if (took := stored[claim.name].cpu_seconds) > LONGEST:
+        pytest.skip(f"took {took:.0f} CPU seconds: scripts/claims --tier quick --again --only {method}/{claim.name}")
     assert claim.run(measured=measured).verdict == REPRODUCED
 
 
