@@ -4,7 +4,7 @@ Reference: Gleave et al. 2022, 2211.11972.
 """
 
 from operant.claims import Claim
-from operant.claims._shown import BUDGET, CLONED, taught
+from operant.claims._shown import CLONED, FEWER, taught
 from operant.claims._tests import Better
 from operant.rewards.imitation.density import Density
 
@@ -18,6 +18,6 @@ CLAIMS = (
         test=Better(),
         subject=taught(Density()),
         control=CLONED,
-        **BUDGET,
+        **FEWER,
     ),
 )

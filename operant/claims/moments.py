@@ -4,7 +4,7 @@ Reference: Swamy, Choudhury, Bagnell, Wu 2021, 2103.03236.
 """
 
 from operant.claims import Claim
-from operant.claims._shown import ADVERSARY, BUDGET, CLONED, taught
+from operant.claims._shown import ADVERSARY, CLONED, FEWER, taught
 from operant.claims._tests import Better
 from operant.rewards.imitation.moments import Moments
 
@@ -19,6 +19,6 @@ CLAIMS = (
         test=Better(),
         subject=taught(Moments(**ADVERSARY)),
         control=CLONED,
-        **BUDGET,
+        **FEWER,
     ),
 )

@@ -4,7 +4,7 @@ Reference: Reddy, Dragan, Levine 2020, 1905.11108.
 """
 
 from operant.claims import Claim
-from operant.claims._shown import BUDGET, CLONED, taught
+from operant.claims._shown import CLONED, FEWER, taught
 from operant.claims._tests import Better
 from operant.rewards.imitation.sqil import SQIL
 
@@ -19,6 +19,6 @@ CLAIMS = (
         test=Better(),
         subject=taught(SQIL()),
         control=CLONED,
-        **BUDGET,
+        **FEWER,
     ),
 )

@@ -183,9 +183,8 @@ class HostEngine(_Engine):
 
     def compile(self, states: TrainState) -> None:
         T, N = self.learner.rollout, self.spec.num_envs
-        self._settings, self._bare = _Bare(self.arrays), _Bare(_inner(states))
-        self._fixed = self._settings.strip(self.arrays)  # what never changes, stripped once
-        settings, bare = self._settings, self._bare
+        settings, bare = _Bare(self.arrays), _Bare(_inner(states))
+        self._bare, self._fixed = bare, settings.strip(self.arrays)
         key: Any = states.key.dtype
 
         def parts(arrays: Any, state: TrainState) -> tuple[Any, Any]:
@@ -318,11 +317,12 @@ class _Bare:
     """A tree as a list of arrays, and back; typed keys as the numbers they are.
 
     A compiled function is called with such a list at once. Handing it a state, which is a hundred modules and holds
-    keys, takes Python 5 ms: as long as TD3's gradient step.
+    keys, takes Python 4 ms a step.
     """
 
     def __init__(self, tree: Any):
         leaves, self.structure = jax.tree.flatten(tree)
+        # not `is_key`: a tree of shapes will do
         self.keys = [x.dtype if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else None for x in leaves]
 
     def strip(self, tree: Any) -> list[Array]:
