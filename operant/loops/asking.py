@@ -87,12 +87,15 @@ class AbstractAsking(abc.ABC):
         self.sessions = self.questions.sessions(iterations, window)
         self.state_of = (lambda s: s.reward.reward) if intent.constraints else (lambda s: s.reward)
 
-        def teach(tree: Any, _: Any) -> Any:
-            state, answers, key = tree
-            return self.reward.teach(state, answers, key=key)[0]
+        def teach(state: Any, own: tuple[Answers, PRNGKeyArray], _: Any) -> Any:
+            answers, key = own
+            return self.reward.teach(state, answers, key=key)[0], ()
 
         spread = over_seeds(teach, self.members)
-        self._teach = jax.jit(lambda *tree: spread(tree, ()), donate_argnums=(0,), compiler_options=compiler_options())
+        run = jax.jit(
+            lambda state, *own: spread(state, own, ())[0], donate_argnums=(0,), compiler_options=compiler_options()
+        )
+        self._teach = run
 
     @abc.abstractmethod
     def until_next(self, done: int) -> int | None:
@@ -178,14 +181,14 @@ class Asking(AbstractAsking):
                 )
         states = {name: measure.init(self.spec, key=self.keys[0]) for name, measure in measures.items()}
 
-        def propose(tree: Any, _: Any) -> tuple[Pairs, dict, dict]:
-            state, truth_state, key = tree
+        def propose(_: Any, own: Any, __: Any) -> tuple[tuple, tuple[Pairs, dict, dict]]:
+            state, truth_state, key = own
             pairs = self.reward.propose(state, n, key=key)
             if truth is not None:
                 judged = lambda p: tuple(truth(truth_state, side.steps) for side in (p.left, p.right))
                 pairs = eqx.tree_at(lambda p: (p.left.steps.reward, p.right.steps.reward), pairs, judged(pairs))
             measure = lambda steps: {name: one(states[name], steps) for name, one in measures.items()}
-            return pairs, measure(pairs.left.steps), measure(pairs.right.steps)
+            return (), (pairs, measure(pairs.left.steps), measure(pairs.right.steps))
 
         spread = over_seeds(propose, self.members)
-        return jax.jit(lambda *tree: spread(tree, ()), compiler_options=compiler_options())
+        return jax.jit(lambda *own: spread((), own, ())[1], compiler_options=compiler_options())

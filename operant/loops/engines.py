@@ -102,8 +102,7 @@ class _Engine:
     def _compile(self, states: TrainState, step: Callable, shared: Any) -> None:
         """Chunks of `step(learner, state, shared) -> (state, metrics)` as one compiled function of how many."""
 
-        def one(tree: tuple[Any, TrainState], both: tuple[Array, Any]) -> Any:
-            arrays, state = tree
+        def one(state: TrainState, arrays: Any, both: tuple[Array, Any]) -> Any:
             n, shared = both
             learner = eqx.combine(arrays, self.static)
             once = jax.jit(lambda s: step(learner, s, shared))
@@ -121,15 +120,16 @@ class _Engine:
                 return state, sums, counts.at[row].add(known.astype(jnp.float32))
 
             empty = jnp.zeros((self.rows, len(self.names)))
-            return jax.lax.fori_loop(0, n, body, (state, empty, jnp.zeros_like(empty)))
+            state, *totals = jax.lax.fori_loop(0, n, body, (state, empty, jnp.zeros_like(empty)))
+            return state, totals
 
         spread = over_seeds(one, self.members)
-        chunk = jax.jit(lambda arrays, states, n, shared: spread((arrays, states), (n, shared)), donate_argnums=(1,))
+        chunk = jax.jit(lambda arrays, states, n, shared: spread(states, arrays, (n, shared)), donate_argnums=(1,))
         self._chunk = chunk.lower(self.arrays, states, np.int32(0), shared).compile(compiler_options())
         self._shared = shared
 
     def _advance(self, states: TrainState, n: int) -> tuple[TrainState, np.ndarray, np.ndarray]:
-        states, sums, counts = self._chunk(self.arrays, states, np.int32(n), self._shared)
+        states, (sums, counts) = self._chunk(self.arrays, states, np.int32(n), self._shared)
         return states, np.asarray(sums), np.asarray(counts)
 
     def close(self) -> None:
@@ -192,7 +192,7 @@ class HostEngine(_Engine):
             return eqx.partition(policy, eqx.is_array)
 
         shapes, policy_static = eqx.filter_eval_shape(parts, *jax.tree.map(lambda x: x[0], (self.arrays, states)))
-        policies, policy_of = _Bare(shapes), over_seeds(lambda tree, _: parts(*tree)[0], self.members)
+        policies, policy_of = _Bare(shapes), over_seeds(lambda _, tree, __: ((), parts(*tree)[0]), self.members)
 
         def keys(key: PRNGKeyArray, iteration: Array) -> tuple[Array, Array]:
             learning, acting = iteration_keys(key, iteration, T, N)
@@ -201,7 +201,7 @@ class HostEngine(_Engine):
         def ready(fixed: list[Array], leaves: list[Array]) -> tuple[list[Array], Array, Array]:
             """`(policy, keys of learning, keys of acting)`, stripped."""
             state = bare.dress(leaves)
-            policy = policy_of((settings.dress(fixed), state), ())
+            policy = policy_of((), (settings.dress(fixed), state), ())[1]
             return policies.strip(policy), *jax.vmap(keys)(state.key, state.iteration)
 
         self._ready = jax.jit(ready)
@@ -216,8 +216,8 @@ class HostEngine(_Engine):
 
         self._act = jax.jit(act_all)
 
-        def update(tree: Any, _: Any) -> tuple[TrainState, Array]:
-            arrays, state, batch, keys = tree
+        def update(state: TrainState, own: Any, _: Any) -> tuple[TrainState, Array]:
+            arrays, batch, keys = own
             state, metrics = learn(eqx.combine(arrays, self.static), self.intent, state, batch, keys)
             self.names = sorted(metrics)
             return state, jnp.stack([metrics[name] for name in self.names])
@@ -226,7 +226,7 @@ class HostEngine(_Engine):
 
         def update_all(fixed: list[Array], leaves: list[Array], batch: Transition, keys: Array) -> Any:
             keys = jax.random.wrap_key_data(keys, dtype=key)
-            state, values = spread((settings.dress(fixed), bare.dress(leaves), batch, keys), ())
+            state, values = spread(bare.dress(leaves), (settings.dress(fixed), batch, keys), ())
             return bare.strip(state), values
 
         self._update = jax.jit(update_all, donate_argnums=(1,))

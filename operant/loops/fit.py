@@ -217,16 +217,15 @@ class FitEngine(_Engine):
         reward, answers = _stated(self.intent).reward, self.env.answers
         lessons = math.ceil(int(np.asarray(self.env.known).sum()) / Questions().at_once)
 
-        def teach(tree: Any, answers: Any) -> Any:
-            state, keys = tree
-            return jax.lax.scan(lambda s, k: (reward.teach(s, answers, key=k)[0], None), state, keys)[0]
+        def teach(state: Any, keys: Any, answers: Any) -> Any:
+            return jax.lax.scan(lambda s, k: (reward.teach(s, answers, key=k)[0], None), state, keys)
 
         keys = [random.children(random.children(key, 6)[5], lessons) for key in self.keys]  # the engine uses five
         spread = over_seeds(teach, self.members)
-        run = jax.jit(lambda *tree: spread(tree[:2], tree[2]), donate_argnums=(0,), compiler_options=compiler_options())
+        run = jax.jit(spread, donate_argnums=(0,), compiler_options=compiler_options())
         where = (lambda s: s.reward.reward) if _constrained(self.intent) else (lambda s: s.reward)
         stacked = place(random.stack([random.stack(k) for k in keys]), self.members)
-        return eqx.tree_at(where, states, run(where(states), stacked, answers))
+        return eqx.tree_at(where, states, run(where(states), stacked, answers)[0])
 
     def snapshot(self) -> Any:
         return None
