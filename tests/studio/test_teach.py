@@ -174,7 +174,7 @@ def test_an_address_that_is_taken_is_refused_in_words(start, tmp_path):
     assert not (tmp_path / "runs" / "taught").exists(), "a run that never began leaves no folder"
 
 
-def test_from_other_machines_the_token_is_needed_and_ctrl_c_ends_both(start):
+def test_from_other_machines_the_token_is_needed_and_ctrl_c_ends_both(start, tmp_path):
     command = start(*FLAGS, "--host", "0.0.0.0")
     link = command.link()
     assert "?token=" in link
@@ -183,7 +183,10 @@ def test_from_other_machines_the_token_is_needed_and_ctrl_c_ends_both(start):
         urllib.request.urlopen(bare, timeout=5)
     assert refused.value.code in (401, 403)
     refused.value.close()
-    time.sleep(8.0)  # into training
+    labels = tmp_path / "runs" / "taught" / "labels.db"
+    until(labels.exists)
+    with Store(labels) as store:
+        until(lambda: store.waiting(0))  # into training
     command.process.send_signal(signal.SIGINT)
     assert command.process.wait(60) == 130
     with pytest.raises(urllib.error.URLError):
