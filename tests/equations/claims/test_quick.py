@@ -9,7 +9,7 @@ from operant.claims import NOT_REPRODUCED, REPRODUCED, Measured, Result
 from operant.claims._samples import still
 
 RESULTS = Path(__file__).parents[3] / "claims" / "results"
-LONGEST = 20.0
+LONGEST = 12.0
 """CPU seconds a claim may have taken to be run again here; of longer ones the stored result is held to the claim."""
 QUICK = [
     pytest.param(method, c, id=f"{method}-{c.name}", marks=[pytest.mark.slow] if method != "potential" else [])
