@@ -3,7 +3,7 @@
 One file a method, named like the method's own; it lists `CLAIMS`. Budget and test are written before the run and are
 not changed to make it pass: a claim that does not reproduce is kept and shown as such, its note saying what was tried.
 
-    quick   minutes: toy problems, run by the tests too where that took at most 20 CPU seconds
+    quick   minutes: toy problems, run by the tests too, but for the longest of them
     full    hours: published numbers, other libraries side by side; runs are kept in folders and resume
 
 >>> "ppo" in methods()

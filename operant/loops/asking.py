@@ -92,10 +92,7 @@ class AbstractAsking(abc.ABC):
             return self.reward.teach(state, answers, key=key)[0], ()
 
         spread = over_seeds(teach, self.members)
-        run = jax.jit(
-            lambda state, *own: spread(state, own, ())[0], donate_argnums=(0,), compiler_options=compiler_options()
-        )
-        self._teach = run
+        self._teach = jax.jit(spread, donate_argnums=(0,), compiler_options=compiler_options())
 
     @abc.abstractmethod
     def until_next(self, done: int) -> int | None:
@@ -122,7 +119,7 @@ class AbstractAsking(abc.ABC):
     def taught(self, states: TrainState, answers: Answers, keys: list[PRNGKeyArray]) -> TrainState:
         """The states with the reward of each member having learned from its answers (members, n, …)."""
         lesson, stacked = place(answers, self.members), place(random.stack(keys), self.members)
-        return eqx.tree_at(self.state_of, states, self._teach(self.state_of(states), lesson, stacked))
+        return eqx.tree_at(self.state_of, states, self._teach(self.state_of(states), (lesson, stacked), ())[0])
 
 
 class Asking(AbstractAsking):
@@ -148,7 +145,7 @@ class Asking(AbstractAsking):
         keys = [random.children(random.child(key, number), 3) for key in self.keys]
         self._propose = self._propose or self._compile()
         asking = place(random.stack([k[0] for k in keys]), self.members)
-        found = self._propose(self.state_of(states), states.truth, asking)
+        found = self._propose((), (self.state_of(states), states.truth, asking), ())[1]
         pairs, left, right = jax.tree.map(np.asarray, found)
         measured = lambda p, side, values: eqx.tree_at(lambda p: getattr(p, side).steps.extras, p, values)
         shown = measured(measured(pairs, "left", left), "right", right)
@@ -190,5 +187,4 @@ class Asking(AbstractAsking):
             measure = lambda steps: {name: one(states[name], steps) for name, one in measures.items()}
             return (), (pairs, measure(pairs.left.steps), measure(pairs.right.steps))
 
-        spread = over_seeds(propose, self.members)
-        return jax.jit(lambda *own: spread((), own, ())[1], compiler_options=compiler_options())
+        return jax.jit(over_seeds(propose, self.members), compiler_options=compiler_options())

@@ -123,13 +123,12 @@ class _Engine:
             state, *totals = jax.lax.fori_loop(0, n, body, (state, empty, jnp.zeros_like(empty)))
             return state, totals
 
-        spread = over_seeds(one, self.members)
-        chunk = jax.jit(lambda arrays, states, n, shared: spread(states, arrays, (n, shared)), donate_argnums=(1,))
-        self._chunk = chunk.lower(self.arrays, states, np.int32(0), shared).compile(compiler_options())
+        chunk = jax.jit(over_seeds(one, self.members), donate_argnums=(0,))
+        self._chunk = chunk.lower(states, self.arrays, (np.int32(0), shared)).compile(compiler_options())
         self._shared = shared
 
     def _advance(self, states: TrainState, n: int) -> tuple[TrainState, np.ndarray, np.ndarray]:
-        states, (sums, counts) = self._chunk(self.arrays, states, np.int32(n), self._shared)
+        states, (sums, counts) = self._chunk(states, self.arrays, (np.int32(n), self._shared))
         return states, np.asarray(sums), np.asarray(counts)
 
     def close(self) -> None:
