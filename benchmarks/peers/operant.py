@@ -56,7 +56,7 @@ def started(engine) -> tuple:
 
 
 def current(learner, states) -> AbstractPolicy:
-    fetch = lambda x: jnp.asarray(np.asarray(x)[0])
+    fetch = lambda x: jax.device_put(np.asarray(x)[0])
     return member(learner, 0, 1).policy(jax.tree.map(fetch, states.learner))
 
 

@@ -43,9 +43,11 @@ def make(id: str, **fields: Any) -> AbstractEnv | AbstractHostEnv:
     """
     if not isinstance(id, str) or not id.strip():
         raise SpecError(f"expected an environment's name, such as 'CartPole-v1'; got {id!r}.")
-    known = natives()
-    if id in known:
-        return _made(id, known[id], fields)
+    from operant.envs import toy
+
+    native = toy.GYMNASIUM_IDS.get(id) or natives().get(id)
+    if native is not None:
+        return _made(id, native, fields)
     path, _, rest = id.partition(":")
     if path == "envpool":
         from operant.envs.envpool import EnvPool
@@ -65,7 +67,7 @@ def make(id: str, **fields: Any) -> AbstractEnv | AbstractHostEnv:
     if ":" not in name and name not in gymnasium.registry:
         raise SpecError(
             f"unknown environment '{id}'. "
-            + suggest(name, [*known, *gymnasium.registry], "`operant.envs.natives()` lists those in JAX, ")
+            + suggest(name, [*natives(), *gymnasium.registry], "`operant.envs.natives()` lists those in JAX, ")
             + "`gymnasium.pprint_registry()` Gymnasium's, and 'module:Name-v0' imports a module that registers more."
         )
     return _host(Gymnasium, name, fields)

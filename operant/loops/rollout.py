@@ -149,7 +149,7 @@ def differing(a: EnvSpec, b: EnvSpec) -> Iterator[tuple[str, Space, Space]]:
 
 @functools.cache
 def _compiled() -> Callable:
-    return eqx.filter_jit(_evaluate_jax, compiler_options=compiler_options())
+    return eqx.filter_jit(_evaluate_jax, compiler_options=compiler_options(seldom=True))
 
 
 def _evaluate_jax(

@@ -52,7 +52,7 @@ def show(
 
 @functools.cache
 def _episodes() -> Callable:
-    return eqx.filter_jit(_episodes_of, compiler_options=compiler_options())
+    return eqx.filter_jit(_episodes_of, compiler_options=compiler_options(seldom=True))
 
 
 def _episodes_of(policy: AbstractPolicy, env: AbstractEnv, keys: PRNGKeyArray, limit: int) -> Any:

@@ -94,7 +94,7 @@ class Run(eqx.Module):
         if not 0 <= seed < self.seeds:
             raise SpecError(f"expected a seed in 0 … {self.seeds - 1}; got {seed}. This run has {self.seeds}.")
         state = jax.tree.map(
-            lambda x: jnp.asarray(np.asarray(x[seed])) if not checkpoint.is_key(x) else x[seed], self.state.learner
+            lambda x: x[seed] if checkpoint.is_key(x) else jax.device_put(np.asarray(x)[seed]), self.state.learner
         )
         return member(self.learner, seed, self.seeds).policy(state)
 

@@ -36,7 +36,6 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from operant import nn
 from operant.core import AbstractEnv, AbstractHostEnv, Card, EnvSpec, Metrics, Transition
-from operant.data import demos
 from operant.data.dataset import Dataset
 from operant.errors import SpecError, check_counts, nearest
 from operant.learners.regularisers import AbstractRegulariser, check_base, is_run
@@ -100,6 +99,7 @@ class Occupancy(AbstractRegulariser):
 
     def recorded(self, spec: EnvSpec, *, key: PRNGKeyArray) -> Dataset:
         """The base policy's steps. Raises as `operant.load` or `demos.read`; SpecError by spaces."""
+        from operant.data import demos
         from operant.loops.rollout import check_fit, evaluate
         from operant.loops.train import load
 
