@@ -45,7 +45,7 @@ def test_pays_for_the_goal_and_for_likeness_which_fades():
     log_D = np.asarray(negative(state, b))
     reached = np.abs(np.asarray(b.next_obs[..., 0] - b.next_obs[..., 1])) <= 0.6
     assert reached.any() and not reached.all()
-    np.testing.assert_allclose(BY(state, b), reached + 0.1 * log_D, rtol=1e-5)
+    np.testing.assert_allclose(BY(state, b), reached + log_D, rtol=1e-5)
     fading = dataclasses.replace(BY, fades=10, weight=0.5)
     for updates, left in ((0, 1.0), (5, 0.5), (10, 0.0), (30, 0.0)):
         now = eqx.tree_at(lambda s: s.updates, state, jnp.int32(updates))
