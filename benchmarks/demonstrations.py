@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import tasks
 
+import operant
 from operant.data import demos
 from operant.data.dataset import Dataset
 from operant.envs.toy import CartPole
@@ -23,12 +24,13 @@ def balance(obs):
 
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
-    env = CartPole(fixed_horizon=True)
-    found = evaluate(FunctionPolicy(env.spec, balance), env, episodes=10, key=jax.random.key(0))
-    path = FOLDER / "cartpole.npz"
-    path.unlink(missing_ok=True)
-    demos.write(Dataset.from_episodes(jax.tree.map(np.asarray, found), env.spec), path)
-    print(path, np.asarray(found.returns))
+    pole, cheetah = CartPole(fixed_horizon=True), operant.make("HalfCheetah-v5")
+    for name, env, author, episodes in (("cartpole", pole, balance, 10), ("halfcheetah", cheetah, tasks.strides, 4)):
+        found = evaluate(FunctionPolicy(env.spec, author), env, episodes=episodes, key=jax.random.key(0))
+        path = FOLDER / f"{name}.npz"
+        path.unlink(missing_ok=True)
+        demos.write(Dataset.from_episodes(jax.tree.map(np.asarray, found), env.spec), path)
+        print(path, np.asarray(found.returns))
 
 
 if __name__ == "__main__":

@@ -43,16 +43,17 @@ PLAN: dict[str, tuple[str, ...]] = {
     "sac-64": (SB3, REJAX, COLD),
     "hopper": (SB3, COLD),
     "preferences": (IMITATION, COLD, WARM),
-    **dict.fromkeys(("bc", "dagger", "gail", "airl"), (IMITATION, COLD, WARM)),
+    **dict.fromkeys(("bc", "dagger", "gail", "airl", "bc-cheetah", "dagger-cheetah"), (IMITATION, COLD, WARM)),
+    **dict.fromkeys(("gail-cheetah", "airl-cheetah"), (IMITATION, COLD)),
 }
 """Who runs what."""
 
-TO_TARGET = ("cartpole", "pendulum", "preferences", "bc", "dagger", "gail", "airl")
+TO_TARGET = ("cartpole", "pendulum", "preferences", "bc", "dagger", "gail", "airl", "bc-cheetah", "dagger-cheetah")
 """Tasks that end when a return is reached."""
 PACKAGES = {
     SB3: ("stable_baselines3", "torch", "gymnasium", "mujoco", "numpy"),
     REJAX: ("rejax", "jax", "jaxlib", "gymnax", "flax", "distrax", "numpy"),
-    IMITATION: ("imitation", "stable_baselines3", "torch", "gymnasium", "seals", "numpy"),
+    IMITATION: ("imitation", "stable_baselines3", "torch", "gymnasium", "mujoco", "seals", "numpy"),
     "operant": ("operant", "jax", "jaxlib", "equinox", "optax", "gymnasium", "mujoco", "numpy"),
 }
 
@@ -73,6 +74,14 @@ SHOWN: dict[str, tuple[tuple[str, str], ...]] = {
     **dict.fromkeys(
         ("bc", "dagger", "gail", "airl"),
         (("wall", "s to 475, whole process"), ("build", "s compiling"), ("steps_to_target", "steps to 475")),
+    ),
+    **dict.fromkeys(
+        ("bc-cheetah", "dagger-cheetah"),
+        (("wall", "s to 4,000, whole process"), ("build", "s compiling"), ("steps_to_target", "steps to 4,000")),
+    ),
+    **dict.fromkeys(
+        ("gail-cheetah", "airl-cheetah"),
+        (("step_us", "µs an environment step"), ("env_share", "of it inside the environments")),
     ),
     "hopper": (("step_us", "µs an environment step"), ("env_share", "of it inside the environments")),
 }
@@ -119,6 +128,16 @@ def goals(m: Median) -> list[tuple[str, float, str, float]]:
             found.append(
                 (f"{name.upper()} on CartPole, {who.split()[1]}: imitation's time over ours", ratio, "≥", 10.0)
             )
+    for name in ("bc", "dagger"):
+        for who in (COLD, WARM):
+            ratio = 1 / ours_over(IMITATION, f"{name}-cheetah", "wall", who)
+            found.append(
+                (f"{name.upper()} on HalfCheetah, {who.split()[1]}: imitation's time over ours", ratio, "≥", 10.0)
+            )
+    for name in ("gail", "airl"):
+        task, words = f"{name}-cheetah", f"{name.upper()} on HalfCheetah"
+        found.append((f"{words}: imitation's time a step over ours", 1 / ours_over(IMITATION, task, step), "≥", 10.0))
+        found.append((f"{words}: share of our time outside stepping", 1 - m(task, COLD, "env_share"), "≤", 0.3))
     return [goal for goal in found if goal[1] == goal[1]]
 
 

@@ -10,12 +10,14 @@ termination; Pendulum and Hopper therefore run with normalised rewards in every 
 """
 
 import dataclasses
+import functools
 import itertools
 import json
 import os
 import resource
 import sys
 import time
+from pathlib import Path
 
 START = float(os.environ.get("BENCH_T0", time.time()))
 """When the process was started: the driver's clock if it says so, this import's otherwise."""
@@ -114,7 +116,7 @@ class Preferences:
 
 @dataclasses.dataclass(frozen=True)
 class Imitation:
-    """Behaviour from demonstrations (or, DAgger, from their author) on CartPole-v1 with a fixed horizon of 500 steps.
+    """Behaviour from demonstrations (or, DAgger, from their author), on environments whose episodes are of one length.
 
     Each library brings its own step sizes, minibatches and schedules, as in its documentation; demonstrations, widths,
     target and judge are the same.
@@ -126,9 +128,12 @@ class Imitation:
     """Updates (bc) or environment steps after which a run gives up."""
     every: int
     """Of them, between two evaluations."""
+    env: str = "CartPole-v1"
+    """With a fixed horizon of 500 steps; or HalfCheetah-v5, whose episodes are of 1,000."""
     demonstrations: str = "demonstrations/cartpole.npz"
-    """10 episodes, from this folder."""
-    target: float = 475.0
+    """10 episodes (HalfCheetah: 4), from this folder."""
+    target: float | None = 475.0
+    """None: the whole budget is run, without evaluations."""
     episodes: int = 10
     """Fresh episodes an evaluation, greedy, of the true reward."""
     hidden: tuple[int, ...] = (64, 64)
@@ -158,9 +163,31 @@ HOPPER = PPO(
     normalise=True, clip_value=True, budget=20_480,
 )  # fmt: skip
 
+
+@functools.cache
+def author() -> dict:
+    """Weights of the author of HalfCheetah's demonstrations: a clone of one of TD3's policies, return 6,100."""
+    import numpy
+
+    with numpy.load(Path(__file__).parent / "demonstrations" / "halfcheetah_author.npz") as file:
+        return dict(file)
+
+
+def strides(obs):
+    """What it does, of an array (…, 17)."""
+    w = author()
+    x = (obs - w["mean"]) / w["deviation"]
+    for layer in "01":
+        x = x @ w["weight" + layer] + w["bias" + layer]
+        x = x * (x > 0.0)
+    return (x @ w["weight2"] + w["bias2"]).clip(-1.0, 1.0)
+
+
 PREFERENCES = Preferences(
     dataclasses.replace(PENDULUM, budget=204_800, every=10_240), comparisons=500, at_once=25, segment=50
 )
+
+CHEETAH = {"env": "HalfCheetah-v5", "demonstrations": "demonstrations/halfcheetah.npz"}
 
 TASKS: dict[str, PPO | SAC | Preferences | Imitation] = {
     "cartpole": CARTPOLE,
@@ -177,8 +204,15 @@ TASKS: dict[str, PPO | SAC | Preferences | Imitation] = {
     "dagger": Imitation("dagger", budget=100_000, every=512),
     "gail": Imitation("gail", budget=300_000, every=16_384),
     "airl": Imitation("airl", budget=300_000, every=16_384),
+    "bc-cheetah": Imitation("bc", budget=40_000, every=2_000, target=4_000.0, **CHEETAH),
+    "dagger-cheetah": Imitation("dagger", budget=200_000, every=2_048, target=4_000.0, **CHEETAH),
+    "gail-cheetah": Imitation("gail", budget=65_536, every=0, target=None, **CHEETAH),
+    "airl-cheetah": Imitation("airl", budget=65_536, every=0, target=None, **CHEETAH),
 }
-"""`seeds-*`: throughput of a fixed budget a seed. `compile-*`: the training chunk, without evaluation."""
+"""`seeds-*`: throughput of a fixed budget a seed. `compile-*`: the training chunk, without evaluation.
+
+`gail-cheetah` and `airl-cheetah` do not run to a return: with imitation that is half an hour a run, and five are
+wanted."""
 
 
 def clock() -> float:

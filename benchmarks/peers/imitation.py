@@ -5,7 +5,8 @@ Its own `PreferenceComparisons` with PPO of Stable-Baselines3 2.2.1 and the sett
 oracle that does not err. The clock stops after the session in which the target is reached.
 
 Its BC, SimpleDAggerTrainer, GAIL and AIRL with the settings of its documentation's tutorials on the same environment,
-seals/CartPole-v0, but for the policy's widths.
+seals/CartPole-v0, but for the policy's widths; and on HalfCheetah-v4, which steps as v5 does (it pins a Gymnasium that
+has no v5), with observations normalised.
 """
 
 import sys
@@ -93,10 +94,12 @@ def preferences(task: tasks.Preferences, seed: int) -> dict:
     }  # fmt: skip
 
 
-class Balance(NonTrainablePolicy):
-    """The demonstrations' author."""
+class Author(NonTrainablePolicy):
+    """The demonstrations'."""
 
-    def _choose_action(self, obs: np.ndarray) -> int:
+    def _choose_action(self, obs: np.ndarray) -> int | np.ndarray:
+        if self.action_space.shape:
+            return tasks.strides(np.asarray(obs, np.float32))
         return int(tasks.pushes_right(*np.asarray(obs)))
 
 
@@ -105,12 +108,13 @@ def imitate(task: tasks.Imitation, seed: int) -> dict:
     torch.manual_seed(seed)
     rng, start = np.random.default_rng(seed), tasks.clock()
     wrap = [lambda env, _: RolloutInfoWrapper(env)]
-    fresh = lambda n, s=seed: make_vec_env(
-        "seals:seals/CartPole-v0", rng=np.random.default_rng(s), n_envs=n, post_wrappers=wrap
-    )
+    pole = task.env.startswith("CartPole")
+    name, horizon = ("seals:seals/CartPole-v0", 500) if pole else ("HalfCheetah-v4", 1_000)
+    fresh = lambda n, s=seed: make_vec_env(name, rng=np.random.default_rng(s), n_envs=n, post_wrappers=wrap)
     env, judge = fresh(task.num_envs), fresh(task.episodes, 10_000 + seed)
     with np.load(Path(tasks.__file__).parent / task.demonstrations) as file:
-        obs, acts, after = file["obs"], file["action"].astype(np.int64), file["next_obs"]
+        obs, acts, after = file["obs"], file["action"], file["next_obs"]
+        acts = acts.astype(np.int64) if pole else acts
         dones = (file["terminated"] | file["truncated"]).astype(bool)
     shown = Transitions(obs=obs, acts=acts, infos=np.array([{}] * len(obs)), next_obs=after, dones=dones)
     spaces = {"observation_space": env.observation_space, "action_space": env.action_space}
@@ -123,9 +127,14 @@ def imitate(task: tasks.Imitation, seed: int) -> dict:
         if mean >= task.target:
             raise Reached
 
+    normalised = {} if pole else {
+        "features_extractor_class": NormalizeFeaturesExtractor,
+        "features_extractor_kwargs": {"normalize_class": RunningNorm},
+    }  # fmt: skip
+
     def cloning() -> bc.BC:
         policy = ActorCriticPolicy(
-            **spaces, lr_schedule=lambda _: 1e-3, net_arch=list(task.hidden)
+            **spaces, lr_schedule=lambda _: 1e-3, net_arch=list(task.hidden), **normalised
         )  # its own default is 32×32
         return bc.BC(**spaces, rng=rng, policy=policy, demonstrations=shown, custom_logger=quiet)
 
@@ -138,13 +147,13 @@ def imitate(task: tasks.Imitation, seed: int) -> dict:
 
     def dagger() -> None:
         trainer = SimpleDAggerTrainer(
-            venv=env, scratch_dir=tempfile.mkdtemp(), expert_policy=Balance(**spaces), rng=rng, bc_trainer=cloning(),
+            venv=env, scratch_dir=tempfile.mkdtemp(), expert_policy=Author(**spaces), rng=rng, bc_trainer=cloning(),
             custom_logger=quiet,
         )  # fmt: skip
         steps = 0
         while steps < task.budget:
             trainer.train(1, bc_train_kwargs={"progress_bar": False})  # one round of its own: 3 episodes, 4 epochs
-            steps += 3 * 500
+            steps += 3 * horizon
             look(trainer.policy, steps)
 
     def adversarial(airl: bool) -> None:
@@ -160,7 +169,7 @@ def imitate(task: tasks.Imitation, seed: int) -> dict:
             learning_rate=5e-4 if airl else 4e-4,
             clip_range=0.1 if airl else 0.2,
             vf_coef=0.1 if airl else 0.5,
-            policy_kwargs={"net_arch": {"pi": list(task.hidden), "vf": list(task.hidden)}},
+            policy_kwargs={"net_arch": {"pi": list(task.hidden), "vf": list(task.hidden)}, **normalised},
         )  # fmt: skip  (its tutorials' settings)
         net = (BasicShapedRewardNet if airl else BasicRewardNet)(**spaces, normalize_input_layer=RunningNorm)
         trainer = (AIRL if airl else GAIL)(
@@ -172,7 +181,8 @@ def imitate(task: tasks.Imitation, seed: int) -> dict:
 
         def seen(_: int) -> None:
             rounds[0] += 1
-            if rounds[0] * 2048 * task.num_envs % task.every < 2048 * task.num_envs:
+            found["steps"] = ppo.num_timesteps
+            if task.target is not None and rounds[0] * 2048 * task.num_envs % task.every < 2048 * task.num_envs:
                 look(ppo, ppo.num_timesteps)
 
         trainer.train(task.budget, callback=seen)
@@ -187,6 +197,7 @@ def imitate(task: tasks.Imitation, seed: int) -> dict:
     seconds = tasks.clock() - start
     return {
         "run_seconds": seconds, "steps": found["steps"], "steps_per_second": found["steps"] / seconds,
+        "seconds_per_step": seconds / max(found["steps"], 1),
         "time_to_target": reached, "steps_to_target": found["steps"] if reached else None,
         "final_return": found["mean"],
     }  # fmt: skip

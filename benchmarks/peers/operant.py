@@ -99,11 +99,15 @@ def throughput(task: tasks.PPO, seed: int) -> dict:
 
 
 def host(task: tasks.PPO, seed: int) -> dict:
-    """The first iteration compiles, the others are measured."""
     env = operant.make(task.env)
     driver = engine(ppo(task, env.spec.action), env, task.num_envs, seed)
     states, build = started(driver)
-    iterations = task.budget // (task.num_envs * task.rollout)
+    return stepped(driver, states, build, task.num_envs * task.rollout, task.budget)
+
+
+def stepped(driver: HostEngine, states, build: float, steps_each: int, budget: int) -> dict:
+    """The first iteration compiles, the others are measured."""
+    iterations = budget // steps_each
     start = time.perf_counter()
     states, _, _ = driver.advance(states, 1)
     jax.block_until_ready(states)
@@ -112,7 +116,7 @@ def host(task: tasks.PPO, seed: int) -> dict:
     jax.block_until_ready(states)
     seconds, inside = time.perf_counter() - middle, driver.env_seconds - inside
     driver.close()
-    steps = (iterations - 1) * task.num_envs * task.rollout
+    steps = (iterations - 1) * steps_each
     return {
         "compile_seconds": build + max(0.0, first - seconds / (iterations - 1)), "run_seconds": seconds, "steps": steps,
         "steps_per_second": steps / seconds, "seconds_per_step": seconds / steps, "env_share": inside / seconds,
@@ -191,14 +195,17 @@ def cloned(task: tasks.Imitation, seed: int) -> dict:
     from operant.rewards.imitation.demonstrations import Demonstrations
     from operant.rewards.imitation.gail import GAIL
 
-    env = CartPole(fixed_horizon=True)
+    pole = task.env.startswith("CartPole")
+    env = CartPole(fixed_horizon=True) if pole else operant.make(task.env, fixed_horizon=True)
     path = Path(tasks.__file__).parent / task.demonstrations
     if task.method == "bc":
-        learner, shown = BC(hidden=task.hidden, lr=1e-3, batch=64), demos.read(path, env.spec)
+        learner = BC(hidden=task.hidden, lr=1e-3, batch=64, normalise_obs=not pole)
         spec, keys = dataclasses.replace(env.spec, num_envs=64), random.children(jax.random.key(seed), 1)
-        driver = FitEngine(learner, shown, INTENT, spec, keys, 1_000_000, 1)
+        driver = FitEngine(learner, demos.read(path, env.spec), INTENT, spec, keys, 1_000_000, 1)
     elif task.method == "dagger":
-        learner = DAgger(expert=balance, hidden=task.hidden, rollout=64)
+        learner = DAgger(
+            expert=balance if pole else tasks.strides, hidden=task.hidden, rollout=64, normalise_obs=not pole
+        )
         driver = engine(learner, env, task.num_envs, seed)
     else:
         settings = {"hidden": task.discriminator, "activation": "relu", "lr": 1e-3, "batch": 512, "steps": 20}
@@ -206,12 +213,14 @@ def cloned(task: tasks.Imitation, seed: int) -> dict:
             GAIL(**settings, memory=100_000, penalty=1.0) if task.method == "gail" else AIRL(**settings, memory=100_000)
         )
         learner = PPO(
-            rollout=256, epochs=5, minibatches=32, lr=4e-4, discount=0.95, hidden=task.hidden, normalise_obs=False
-        )  # raw: fallen poles spin, and moments that hold them would hide those that stand
+            rollout=256, epochs=5, minibatches=32, lr=4e-4, discount=0.95, hidden=task.hidden, normalise_obs=not pole
+        )  # the pole's raw: fallen ones spin, and moments that hold them would hide those that stand
         intent = Intent(Demonstrations(str(path), by))
         driver = engine(learner, env, task.num_envs, seed, intent=intent)
     states, build = started(driver)
     steps_each = 1 if task.method == "bc" else learner.rollout * task.num_envs
+    if task.target is None:
+        return stepped(driver, states, build, steps_each, task.budget)
     return until_target(driver, states, build, env, task, steps_each, seed)
 
 
