@@ -67,9 +67,10 @@ CLAIMS = (
         problem=BLOCKS_WORDS,
         figure=Coverage(BLOCKS).words,
         steps=6_000,
-        seeds=6,
+        seeds=16,
         test=Better(),
         subject=Cloned(IMC(), BLOCKS, Coverage(BLOCKS)),
         control=Cloned(BC(hidden=(128, 128), lr=1e-3, components=16, normalise_obs=True), BLOCKS, Coverage(BLOCKS)),
+        note="With the first 6 of these seeds: 0.615 against 0.540, p = 0.19.",
     ),
 )
