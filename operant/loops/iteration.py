@@ -87,8 +87,14 @@ def learn(
         learner_state, reward_state, truth_state, state.env, state.obs, state.carry, tally, state.key,
         state.iteration + 1, finite,
     )  # fmt: skip
-    metrics = {name: jnp.where(finite, x, jnp.nan) for name, x in {**episodes, **learned}.items()}
-    return state, {name: jnp.asarray(x, jnp.float32) for name, x in metrics.items()}
+    return state, _shown(finite, {**episodes, **learned})
+
+
+def _shown(finite: Bool[Array, ""], metrics: Metrics) -> Metrics:
+    """As float32, NaN where a seed has stopped; together and in order, for loops stack them so: else a kernel each."""
+    names = sorted(metrics)
+    values = jnp.stack([jnp.asarray(metrics[name], jnp.float32) for name in names])
+    return dict(zip(names, jnp.where(finite, values, jnp.nan), strict=True))
 
 
 def _count(tally: Tally, measured: dict[str, Array], done: Bool[Array, "T N"]) -> tuple[Tally, Metrics]:
