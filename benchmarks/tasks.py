@@ -1,4 +1,5 @@
-"""The tasks every peer runs with the same numbers, and the one JSON line each of them prints. Standard library only.
+"""The tasks every peer runs with the same numbers, and the one JSON line each of them prints. Standard library only,
+but for `strides`, which is NumPy's.
 
 Networks are two separate MLPs, 64×64 tanh, for policy and value. Losses are written as
 

@@ -35,6 +35,12 @@ from stable_baselines3 import PPO  # noqa: E402
 from stable_baselines3.common.evaluation import evaluate_policy  # noqa: E402
 from stable_baselines3.common.policies import ActorCriticPolicy  # noqa: E402
 
+NORMALISED = {
+    "features_extractor_class": NormalizeFeaturesExtractor,
+    "features_extractor_kwargs": {"normalize_class": RunningNorm},
+}
+"""What its policies are given to standardise observations."""
+
 
 class Reached(Exception):
     """The target was."""
@@ -57,11 +63,7 @@ def preferences(task: tasks.Preferences, seed: int) -> dict:
     agent = PPO(
         ActorCriticPolicy, env, n_steps=2048 // ppo.num_envs, batch_size=64, ent_coef=0.01, learning_rate=2e-3,
         clip_range=0.1, gae_lambda=0.95, gamma=0.97, n_epochs=10, seed=seed, device="cpu",
-        policy_kwargs={
-            "net_arch": {"pi": list(ppo.hidden), "vf": list(ppo.hidden)},
-            "features_extractor_class": NormalizeFeaturesExtractor,
-            "features_extractor_kwargs": {"normalize_class": RunningNorm},
-        },
+        policy_kwargs={"net_arch": {"pi": list(ppo.hidden), "vf": list(ppo.hidden)}, **NORMALISED},
     )  # fmt: skip
     model = pc.PreferenceModel(net)
     learning = pc.PreferenceComparisons(
@@ -127,10 +129,7 @@ def imitate(task: tasks.Imitation, seed: int) -> dict:
         if mean >= task.target:
             raise Reached
 
-    normalised = {} if pole else {
-        "features_extractor_class": NormalizeFeaturesExtractor,
-        "features_extractor_kwargs": {"normalize_class": RunningNorm},
-    }  # fmt: skip
+    normalised = {} if pole else NORMALISED
 
     def cloning() -> bc.BC:
         policy = ActorCriticPolicy(
