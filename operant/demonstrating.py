@@ -71,9 +71,9 @@ def recorded(
     """
     key = jax.random.key(seed)
     if source.startswith(SCRIPTED):
-        from operant.envs.metaworld import demonstrate  # an extra
+        from operant.envs.metaworld import MetaWorld, demonstrate  # an extra
 
-        return demonstrate(source.removeprefix(SCRIPTED), episodes, seed=seed)
+        return demonstrate(MetaWorld(source.removeprefix(SCRIPTED)), episodes, seed)
     from operant import study_run
 
     folder = Path(source)

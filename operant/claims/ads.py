@@ -4,6 +4,7 @@ Reference: Liu, Dong, Hu, Wen, Yin, Zhang, Gao 2024, 2310.07433.
 """
 
 import dataclasses
+from typing import Any
 
 import jax
 import numpy as np
@@ -16,9 +17,10 @@ from operant.claims._tests import AbstractTest, Better, NotWorse
 from operant.core import AbstractLearner
 from operant.data.dataset import Dataset
 from operant.envs.metaworld import MetaWorld, demonstrate
+from operant.learners.actors.deterministic import Deterministic
 from operant.learners.dqn import DQN
 from operant.learners.imitation.ads import ADS
-from operant.learners.sac import SAC
+from operant.learners.td3 import TD3
 from operant.loops.rollout import evaluate
 from operant.loops.train import Run
 from operant.math.schedules import Linear
@@ -66,8 +68,20 @@ def fixed(discount: float) -> Imitated:
 
 # --- a robot arm ----------------------------------------------------------------------------------------------------
 
-TASKS = ("door-open-v3", "basketball-v3")
-_ARM_STEPS = 500_000
+ARMS = (("door-open-v3", 0.99), ("door-open-v3", 0.9), ("drawer-open-v3", 0.99), ("basketball-v3", 0.99))
+_ARM_STEPS = 60_000
+_INNER: dict[str, Any] = {
+    "actor": Deterministic(exploration_noise=0.2, smoothing=0.1, smoothing_clip=0.3), "rollout": 62,
+    "gradient_steps": 124, "batch": 128, "hidden": (128, 128), "n_step": 3, "learning_starts": 3_000,
+    "capacity": 150_000, "normalise_obs": True,
+}  # fmt: skip
+_ARM = (
+    "Needs the extra metaworld. Settings were found with the schedule on one seed of another key, on door-open-v3: SAC "
+    "in episodes of 150 steps came no nearer to the demonstrations in 60,000 steps; exploration noise of 0.4, the "
+    "paper's, stayed at the first third of the episode; noise of 0.2 with a step size of 1e-3 solved 0.85 after 40,000 "
+    "steps (0.99 and 0.9, tried afterwards: 0; drawer-open-v3, scheduled: 0.55; basketball-v3: 0, for demonstrations "
+    "whose balls lie elsewhere, compared by numbers, match each other so badly that the schedule ends at once)."
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,15 +102,11 @@ class Solved:
 
 def _arm(task: str, discount: float | None) -> Imitated:
     """On one of Meta-World's tasks; discount None: scheduled."""
-    env = MetaWorld(task, reward="success", max_steps=150)
-    inner = SAC(
-        rollout=150, gradient_steps=150, discount=discount or 0.99, learning_starts=3_000, capacity=150_000,
-        normalise_obs=True,
-    )  # fmt: skip
+    env = MetaWorld(task, reward="success", max_steps=62, repeat=2)
+    inner = TD3(**_INNER, discount=discount or 0.99)
     learner = lambda source: ADS(inner, source, scheduled=discount is None)
-    demos = lambda: demonstrate(task, 10, 0, max_steps=150, reward="success")
-    words = f"10 episodes of 150 steps in which Meta-World's scripted policy of {task} solved it"
-    return Imitated(learner, env, demos, words, OptimalTransport(), Solved(), num_envs=2)
+    words = f"10 episodes in which Meta-World's scripted policy of {task} solved it"
+    return Imitated(learner, env, lambda: demonstrate(env, 10, 0), words, OptimalTransport(), Solved(), num_envs=2)
 
 
 def _arm_claim(task: str, discount: float) -> Claim:
@@ -107,7 +117,8 @@ def _arm_claim(task: str, discount: float) -> Claim:
         f"grows with progress than with {discount:g} throughout.",
         source="2310.07433, section 5.2 and figure 4",
         baseline=f"the same with a fixed discount of {discount:g}",
-        problem=f"Meta-World's {task}, 150 steps, positions drawn anew every episode; numbers are seen, not images",
+        problem=f"Meta-World's {task}, 62 steps, an action held for two of its own as in the paper; positions drawn "
+        "anew every episode; numbers are seen, not images; TD3",
         figure=Solved().words,
         steps=_ARM_STEPS,
         seeds=5,
@@ -115,7 +126,7 @@ def _arm_claim(task: str, discount: float) -> Claim:
         subject=_arm(task, None),
         control=_arm(task, discount),
         opt_in=True,
-        note="Needs the extra metaworld. Not run yet.",
+        note=_ARM,
     )
 
 
@@ -150,5 +161,5 @@ CLAIMS = (
         "throughout, which suits this one.",
         NotWorse(),
     ),
-    *(_arm_claim(task, discount) for task in TASKS for discount in (0.99, 0.9)),
+    *(_arm_claim(*arm) for arm in ARMS),
 )

@@ -2,7 +2,8 @@
 
 A robot arm in MuJoCo; actions are the hand's displacement in three directions and the fingers' effort, observations the
 hand, the fingers, two objects, the same a step before, and the goal. Every reset draws positions of objects and goal
-anew, and the goal is seen. Nothing ends an episode but its time limit.
+anew, and the goal is seen. Nothing ends an episode but its time limit. With `repeat` an action is held for so many of
+Meta-World's own steps, of 12.5 ms each: papers that learn from images mostly hold it for two.
 
 Meta-World's own wrappers are left out: they draw a task from a list before `reset` takes its seed, so that the first
 episode depends on what was drawn before; here positions come from the environment's generator, which the seed sets,
@@ -46,11 +47,18 @@ class MetaWorld(AbstractHostEnv):
     reward: Reward = "dense"
     """What is paid: "dense", Meta-World's own (0 to 10 a step), or "success", 1 while the task is solved."""
     max_steps: int = 500
-    """Steps of every episode, at most 500."""
+    """Steps of every episode; times `repeat` at most 500."""
+    repeat: int = 1
+    """Meta-World's steps for which an action is held; rewards are added ("success": 1 if it was solved in any)."""
 
     def __check_init__(self) -> None:
-        if not 1 <= self.max_steps <= LONGEST:
-            raise SpecError(f"expected 1 ≤ MetaWorld.max_steps ≤ {LONGEST}, its own limit; got {self.max_steps}.")
+        if self.repeat < 1:
+            raise SpecError(f"expected MetaWorld.repeat ≥ 1; got {self.repeat}. 1 acts anew in every step.")
+        if not 1 <= self.max_steps * self.repeat <= LONGEST:
+            raise SpecError(
+                f"expected 1 ≤ MetaWorld.max_steps × repeat ≤ {LONGEST}, its own limit; got {self.max_steps} × "
+                f"{self.repeat}. Use at most max_steps={LONGEST // self.repeat}."
+            )
         if self.reward not in get_args(Reward):
             known = nearest(str(self.reward), get_args(Reward))
             raise SpecError(f"expected a reward of MetaWorld; got {self.reward!r}: {known}")
@@ -72,21 +80,19 @@ class MetaWorld(AbstractHostEnv):
     def _tracked(self, render: bool, index: int) -> Tracked:
         if render:
             _prepare_drawing("Walker2d-v5")  # any of MuJoCo's: they draw alike
-        env = _Task(self.task, self.reward, self.max_steps, render)
+        env = _Task(self, render)
         if render:
             _lighten(env)
         return Tracked(env, index, self.task, False)
 
 
-def demonstrate(
-    task: str, n: int, seed: int, *, max_steps: int = LONGEST, noise: float = 0.0, reward: Reward = "dense"
-) -> Dataset:
+def demonstrate(env: MetaWorld, n: int, seed: int, *, noise: float = 0.0) -> Dataset:
     """`n` episodes in which Meta-World's scripted policy solves the task; those in which it does not are left out.
 
+    `extras["success"]` says in every row whether the task was solved.
+
     Args:
-        max_steps: steps of every episode.
         noise: standard deviation of what is added to its actions, in units of the box.
-        reward: what the rows' reward is; `extras["success"]` says in every row whether the task was solved.
 
     Raises:
         SpecError: as `MetaWorld`, or n < 1.
@@ -94,8 +100,7 @@ def demonstrate(
     """
     if n < 1:
         raise SpecError(f"expected n ≥ 1 demonstrations; got {n}. Ask for one at least.")
-    spec = MetaWorld(task, reward, max_steps).spec
-    env, act = _Task(task, reward, max_steps, False), _library().policies.ENV_POLICY_MAP[task]()
+    one, act = _Task(env, False), _library().policies.ENV_POLICY_MAP[env.task]()
     rng = np.random.default_rng([seed, 1])
     names = ("obs", "action", "reward", "next_obs", "truncated", "success")
     kept: dict[str, list] = {name: [] for name in names}
@@ -103,10 +108,10 @@ def demonstrate(
     while solved < n:
         if tried >= 10 * n:
             raise DataError(
-                f"expected {n} demonstrations of {task} in {max_steps} steps; the scripted policy solved it {solved} "
-                f"times in {tried}. Raise max_steps, or lower noise."
+                f"expected {n} demonstrations of {env.task} in {env.max_steps} steps; the scripted policy solved it "
+                f"{solved} times in {tried}. Raise max_steps, or lower noise."
             )
-        obs, _ = env.reset(seed=seed if tried == 0 else None)
+        obs, _ = one.reset(seed=seed if tried == 0 else None)
         rows: dict[str, list] = {name: [] for name in names}
         over = False
         while not over:
@@ -114,7 +119,7 @@ def demonstrate(
                 warnings.simplefilter("ignore")
                 action = np.asarray(act.get_action(obs), np.float64)
             action = np.clip(action + noise * rng.standard_normal(4), -1.0, 1.0).astype(np.float32)
-            after, paid, _, over, info = env.step(action)
+            after, paid, _, over, info = one.step(action)
             row = (obs, action, paid, after, over, bool(info["success"]))
             for name, x in zip(names, row, strict=True):
                 rows[name].append(x)
@@ -124,13 +129,13 @@ def demonstrate(
             solved += 1
             for name in names:
                 kept[name] += rows[name]
-    env.close()
+    one.close()
     arrays = {name: np.array(x) for name, x in kept.items()}
     floats = {name: arrays[name].astype(np.float32) for name in ("obs", "next_obs", "reward")}
     return Dataset.from_numpy(
-        spec, **floats, action=arrays["action"], terminated=np.zeros(len(arrays["action"]), bool),
+        env.spec, **floats, action=arrays["action"], terminated=np.zeros(len(arrays["action"]), bool),
         truncated=arrays["truncated"], extras={"success": arrays["success"]}, licence="MIT",
-        origin=f"Meta-World's scripted policy of {task}, seed {seed}, noise {noise:g}",
+        origin=f"Meta-World's scripted policy of {env.task}, seed {seed}, noise {noise:g}",
     )  # fmt: skip
 
 
@@ -138,9 +143,10 @@ def demonstrate(
 
 
 class _Task(gym.Wrapper):
-    """A task whose positions come from its generator, with our reward and time limit."""
+    """A task whose positions come from its generator, with our reward, time limit and held actions."""
 
-    def __init__(self, task: str, reward: Reward, max_steps: int, render: bool):
+    def __init__(self, how: MetaWorld, render: bool):
+        task = how.task
         try:
             env = _class(task)(**({"render_mode": "rgb_array"} if render else {}))
         except SpecError:
@@ -151,7 +157,7 @@ class _Task(gym.Wrapper):
         env._partially_observable, env._set_task_called = False, True
         env.__dict__.pop("sawyer_observation_space", None)  # cached with a goal of zeros, to which steps are clipped
         super().__init__(env)
-        self.paid, self.limit, self.t = reward, max_steps, 0
+        self.how, self.t = how, 0
         self.observation_space = gym.spaces.Box(-np.inf, np.inf, (39,), np.float64)
 
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[Any, dict]:
@@ -161,10 +167,13 @@ class _Task(gym.Wrapper):
         return self.env.reset()
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict]:
-        obs, reward, _, _, info = self.env.step(action)
+        obs, total, solved = None, 0.0, False
+        for _ in range(self.how.repeat):
+            obs, reward, _, _, info = self.env.step(action)
+            total, solved = total + float(reward), solved or bool(info["success"])
         self.t += 1
-        paid = float(info["success"]) if self.paid == "success" else float(reward)
-        return obs, paid, False, self.t >= self.limit, info
+        paid = float(solved) if self.how.reward == "success" else total
+        return obs, paid, False, self.t >= self.how.max_steps, {"success": solved}
 
 
 def _library() -> Any:

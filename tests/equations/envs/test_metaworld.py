@@ -18,7 +18,7 @@ TASK = "drawer-close-v3"
 
 def test_fields_are_checked_without_the_extra():
     assert len(NAMES) == 39 == len(set(NAMES))
-    with pytest.raises(SpecError, match=r"1 ≤ MetaWorld.max_steps ≤ 500.*got 501"):
+    with pytest.raises(SpecError, match=r"1 ≤ MetaWorld.max_steps × repeat ≤ 500.*got 501 × 1"):
         MetaWorld(TASK, max_steps=501)
     with pytest.raises(SpecError, match="expected a reward of MetaWorld; got 'sucess'"):
         MetaWorld(TASK, reward="sucess")
@@ -65,17 +65,38 @@ def test_steps_seeds_and_replay():
 
 @needs
 def test_demonstrations_solve_the_task():
-    found = demonstrate(TASK, 2, 0, max_steps=80)
+    env = MetaWorld(TASK, max_steps=80)
+    found = demonstrate(env, 2, 0)
     assert (found.episodes, found.size, found.source.licence) == (2, 160, "MIT")
     assert np.asarray(found.data.extras["success"]).reshape(2, 80).any(1).all()
-    assert found.source.sha256 == demonstrate(TASK, 2, 0, max_steps=80).source.sha256
+    assert found.source.sha256 == demonstrate(env, 2, 0).source.sha256
     with pytest.raises(DataError, match=r"1 demonstrations of drawer-close-v3 in 2 steps; .* solved it 0 times"):
-        demonstrate(TASK, 1, 0, max_steps=2)
+        demonstrate(MetaWorld(TASK, max_steps=2), 1, 0)
+
+
+@needs
+def test_actions_are_held():
+    plain = MetaWorld(TASK, max_steps=40).open(1)
+    held = MetaWorld(TASK, max_steps=20, repeat=2).open(1)
+    plain.reset(seed=5), held.reset(seed=5)
+    rng = np.random.default_rng(0)
+    for t in range(20):
+        action = rng.uniform(-1.0, 1.0, (1, 4)).astype(np.float32)
+        first, second, once = plain.step(action), plain.step(action), held.step(action)
+        assert (second.final_obs == once.final_obs).all() and once.truncated.all() == (t == 19)
+        np.testing.assert_allclose(first.reward + second.reward, once.reward, rtol=1e-6)
+    plain.close(), held.close()
+    env = MetaWorld(TASK, "success", max_steps=40, repeat=2)
+    assert np.asarray(demonstrate(env, 2, 0).data.reward).reshape(2, 40).max(1).tolist() == [1.0, 1.0]
 
 
 @needs
 def test_refusals():
+    with pytest.raises(SpecError, match=r"× repeat ≤ 500, its own limit; got 300 × 2\. Use at most max_steps=250"):
+        MetaWorld(TASK, max_steps=300, repeat=2)
+    with pytest.raises(SpecError, match=r"MetaWorld\.repeat ≥ 1; got 0"):
+        MetaWorld(TASK, repeat=0)
     with pytest.raises(SpecError, match=r"unknown Meta-World task 'reach-v2'. Nearest: reach-v3"):
         _ = MetaWorld("reach-v2").spec
     with pytest.raises(SpecError, match="expected n ≥ 1 demonstrations"):
-        demonstrate(TASK, 0, 0)
+        demonstrate(MetaWorld(TASK), 0, 0)
