@@ -120,10 +120,15 @@ class Comparisons(eqx.Module):
 
 
 def draw(pool: Replay, key: PRNGKeyArray, n: int, length: int) -> Segments:
-    """`n` segments from a pool of transitions, uniformly; whole ones before those that their episode cut short."""
+    """`n` segments from a pool of transitions, uniformly; last those that a time limit or the pool's end cut short.
+
+    A segment that ends because the agent fell, or arrived, is as good as a whole one: without such, nobody could say
+    that to fall is bad.
+    """
     window, within = pool.windows(*pool.places(key, (4 * n,), length), length)
-    whole = jnp.argsort(~within.all(-1), stable=True)[:n]
-    take = lambda tree: jax.tree.map(lambda x: x[whole], tree)
+    fair = within.all(-1) | (window.terminated & within).any(-1)
+    first = jnp.argsort(~fair, stable=True)[:n]
+    take = lambda tree: jax.tree.map(lambda x: x[first], tree)
     return Segments(take(window), take(within))
 
 
