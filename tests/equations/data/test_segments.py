@@ -13,11 +13,12 @@ from operant.errors import SpecError
 SPEC = EnvSpec(Box((1,)), Discrete(2), 100, num_envs=2)
 
 
-def pool(steps: int, ends: list[int]) -> Replay:
-    """Observation = time, the same in both environments; episodes end after the steps named."""
+def pool(steps: int, ends: list[int], truncated: bool = True) -> Replay:
+    """Observation = time, the same in both environments; episodes end after the steps named, by their limit or not."""
     t = jnp.broadcast_to(jnp.arange(steps, dtype=jnp.float32)[:, None, None], (steps, 2, 1))
     done = jnp.zeros((steps, 2), bool).at[jnp.asarray(ends, int)].set(True)
-    batch = Transition(t, jnp.zeros((steps, 2), int), t[..., 0], done, jnp.zeros_like(done), t + 1, {})
+    both = (jnp.zeros_like(done), done) if truncated else (done, jnp.zeros_like(done))
+    batch = Transition(t, jnp.zeros((steps, 2), int), t[..., 0], *both, t + 1, {})
     return Replay.init(SPEC, 2 * steps).insert(batch)
 
 
@@ -27,6 +28,13 @@ def test_segments_are_consecutive_and_whole_where_they_can_be():
     time = np.asarray(found.steps.obs)[..., 0]
     assert (np.diff(time, axis=1) == 1).all()
     assert not ((time[:, 0] <= 19) & (time[:, -1] > 19)).any()  # none runs over the end of an episode
+
+
+def test_falls_are_shown_as_often_as_they_happen():
+    found = draw(pool(400, list(range(19, 400, 20)), truncated=False), jax.random.key(0), 100, 8)
+    mask = np.asarray(found.mask)
+    fell = np.take_along_axis(np.asarray(found.steps.terminated), mask.sum(1, keepdims=True) - 1, axis=1)[:, 0]
+    assert (mask.all(1) | fell).all() and 0.2 < (~mask.all(1)).mean() < 0.5  # 7 starts of 20 run into an end
 
 
 def test_segments_of_short_episodes_are_cut_and_masked():

@@ -42,9 +42,9 @@ def answers(pairs: Pairs, target, known=True, first: int = 0) -> Answers:
     return Answers(pairs, first + jnp.arange(n), jnp.asarray(target), jnp.ones(n, bool), jnp.full(n, known))
 
 
-def taught(reward: BradleyTerry, rounds: int = 8, n: int = 32):
+def taught(reward: BradleyTerry, rounds: int = 8, n: int = 32, spec: EnvSpec = SPEC):
     rng = np.random.default_rng(0)
-    state = reward.init(SPEC, key=jax.random.key(0))
+    state = reward.init(spec, key=jax.random.key(0))
     metrics = {}
     for i in range(rounds):
         pairs = Pairs(segments(rng, n), segments(rng, n))
@@ -65,11 +65,29 @@ def test_it_learns_what_comparisons_say():
     assert metrics["preferences/answers"] == 256 and metrics["preferences/agreement"] > 0.8
 
 
-def test_it_is_standardised_over_what_was_compared():
-    state, _ = taught(SMALL)
+@pytest.mark.parametrize("fixed", [True, False])
+def test_it_is_scaled_over_what_was_compared_and_centred_where_nobody_can_end_an_episode(fixed: bool):
+    state, _ = taught(SMALL, spec=dataclasses.replace(SPEC, fixed_horizon=fixed))
     sides = (state.comparisons.pairs.left, state.comparisons.pairs.right)
     value = np.stack([pay(SMALL, state, s.steps) for s in sides])
-    assert abs(value.mean()) < 1e-3 and abs(value.std() - 1) < 1e-2
+    assert abs(np.sqrt(np.square(value).mean()) - 1) < 1e-2
+    assert (abs(value.mean()) < 1e-3) == fixed and (float(state.mean) == 0.0) == (not fixed)
+
+
+def test_answers_about_falls_say_what_a_step_more_is_worth():
+    """All steps alike, some segments cut short by a fall: longer is better, so that a step is worth more than none."""
+    rng, full = np.random.default_rng(3), segments(np.random.default_rng(0), 64)
+
+    def fallen() -> Segments:
+        own = jnp.arange(6)[None] <= jnp.asarray(rng.integers(6, size=64))[:, None]
+        return dataclasses.replace(full, mask=own)
+
+    pairs = Pairs(fallen(), fallen())
+    target = jnp.asarray(0.5 + 0.5 * np.sign(np.asarray(pairs.right.mask).sum(1) - np.asarray(pairs.left.mask).sum(1)))
+    state = SMALL.init(SPEC, key=jax.random.key(0))
+    for i in range(4):
+        state, _ = teach(SMALL, state, answers(pairs, target), jax.random.key(i))
+    assert np.asarray(pay(SMALL, state, full.steps)).min() > 0.3
 
 
 def test_one_answer_in_ten_is_never_learned_from():
