@@ -41,10 +41,19 @@ class Shots(NamedTuple):
 def show(
     policy: AbstractPolicy, env: AbstractEnv | AbstractHostEnv, *, n: int, length: int, key: PRNGKeyArray
 ) -> Shots:
-    """`n` shots of `length` steps, each from an episode of its own, from anywhere in it; shorter where that ended."""
+    """`n` shots of `length` steps, each from an episode of its own, from anywhere in it.
+
+    One that ends as the agent falls, or arrives, may be half as long, so that this is seen as often as it happens; of
+    an episode shorter than a shot all is shown.
+    """
     if isinstance(env, AbstractEnv):
         return _compiled_show(policy, env, n, length, key)
     return _played_show(policy, env, n, length, key)
+
+
+def _least(length: int) -> int:
+    """Steps of the shortest shot of an end, where the episode has so many."""
+    return (length + 1) // 2
 
 
 # --- JAX environments -----------------------------------------------------------------------------------------------
@@ -84,7 +93,7 @@ def _compiled_show(policy: AbstractPolicy, env: AbstractEnv, n: int, length: int
     ended = ts.terminated.any(axis=1)
     lengths = np.where(ended, ts.terminated.argmax(axis=1) + 1, limit)
     rng = np.random.default_rng(np.asarray(jax.random.key_data(cut_key)))
-    starts = rng.integers(np.maximum(lengths - length, 0) + 1)
+    starts = rng.integers(np.maximum(lengths - np.where(ended, _least(length), length), 0) + 1)
     times = np.minimum(starts[:, None] + np.arange(length), limit - 1)
     mask = starts[:, None] + np.arange(length) < lengths[:, None]
     rows = np.arange(n)[:, None]
@@ -107,7 +116,7 @@ def _played_show(policy: AbstractPolicy, env: AbstractHostEnv, n: int, length: i
     shots: list[tuple[list[Transition], list[np.ndarray]]] = []
     try:
         while len(shots) < n:
-            start = int(rng.integers(max(expected - length, 0) + 1))
+            start = int(rng.integers(max(expected - (length if expected == limit else _least(length)), 0) + 1))
             obs, carry, t = host.reset(seed=int(rng.integers(2**31 - 1))), None, 0
             steps: list[Transition] = []
             drawn: list[np.ndarray] = []
@@ -126,7 +135,7 @@ def _played_show(policy: AbstractPolicy, env: AbstractHostEnv, n: int, length: i
                 obs, t = s.obs, t + 1
             # one that ended was so long; of one left in its midst it is known only that it is longer
             expected = max(t, expected // 2) if over else min(limit, max(expected, t + length))
-            if steps:  # else the episode ended before the stretch wished for: another one
+            if len(steps) >= min(_least(length), t):  # else the episode ended before the stretch wished for: another
                 shots.append((steps, drawn))
     finally:
         host.close()
