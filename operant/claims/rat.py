@@ -80,8 +80,7 @@ class Against(AbstractEnv):
     def spec(self) -> EnvSpec:
         obs = self.env.spec.obs
         assert isinstance(obs, Box)
-        spec = self.env.spec
-        return EnvSpec(obs, Box(obs.shape, -1.0, 1.0), spec.max_steps, name="against", fixed_horizon=spec.fixed_horizon)
+        return EnvSpec(obs, Box(obs.shape, -1.0, 1.0), self.env.spec.max_steps, name="against")
 
     def initial(self, *, key: PRNGKeyArray) -> Any:
         return self.env.initial(key=key)

@@ -3,10 +3,10 @@
     P(right better) = (1 − ε) σ(Σ_right r̂ − Σ_left r̂) + ε/2
 
 Each member of an ensemble fits it by cross-entropy, on minibatches of its own from the answers so far. The reward is
-the members' mean, standardised over what has been compared. Where agents can end their episode (no fixed horizon) it is
-scaled alone: segments are summed as far as the episode went, so that answers tell what a step more is worth; a reward
-moved to a mean of 0 would pay for falling wherever a step is worth less than most. One answer in `hold_out` is never
-learned from: how often the members' mean agrees with those is `preferences/agreement`.
+the members' mean, standardised over what has been compared. Where agents were seen to end their episodes it is scaled
+alone: segments are summed as far as the episode went, so that answers tell what a step more is worth; a reward moved to
+a mean of 0 would pay for falling wherever a step is worth less than most. One answer in `hold_out` is never learned
+from: how often the members' mean agrees with those is `preferences/agreement`.
 
 Until the first answer the reward is `before`, which asks for variety: an agent that has not moved shows nothing.
 
@@ -87,7 +87,7 @@ class BradleyTerryState(eqx.Module):
     normaliser: nn.Normaliser
     """Of observations' symlog, over what has been compared."""
     mean: Float[Array, ""]
-    """What is taken off r̂: its mean over what has been compared; 0 unless `centred`."""
+    """What is taken off r̂: its mean over what has been compared; 0 where an episode was seen to end there."""
     deviation: Float[Array, ""]
     """What r̂ is then divided by: its root mean square over what has been compared."""
     pool: Replay
@@ -97,8 +97,6 @@ class BradleyTerryState(eqx.Module):
     """Of the reward that stands in until the first answer."""
     found: Metrics
     """Of the last lesson."""
-    centred: bool = eqx.field(static=True)
-    """Whether the reward has a mean of 0: only where no agent can end its episode."""
 
 
 class BradleyTerry(AbstractPreferences):
@@ -179,7 +177,6 @@ class BradleyTerry(AbstractPreferences):
             Comparisons.init(spec, self.capacity, self.segment),
             self.before.init(spec, key=child(key, 1)),
             {name: number(0.0) for name in (*NAMES, *self._learned(each[0], spec))},
-            spec.fixed_horizon,
         )
 
     def __call__(self, state: BradleyTerryState, batch: Transition) -> Float[Array, "*B"]:
@@ -237,15 +234,16 @@ class BradleyTerry(AbstractPreferences):
         margin = totals[1] - totals[0]
         decided = test & (comparisons.target != 0.5)
         right = ((margin > 0) == (comparisons.target > 0.5)) & decided
-        mean, deviation = _spread(value, own & comparisons.known[None, :, None], state.centred)
+        seen = own & comparisons.known[None, :, None]
+        ends = seen & jnp.stack([s.steps.terminated for s in sides])
+        mean, deviation = _spread(value, seen, ends.any())
         held_out = decided.sum()
         found = (comparisons.count, loss, _share(right.sum(), held_out), held_out)
         metrics = dict(zip(NAMES, found, strict=True))
         metrics = {name: jnp.asarray(x, jnp.float32) for name, x in (metrics | learned).items()}
         new = BradleyTerryState(
-            networks, adam, rest, normaliser, mean, deviation, state.pool, comparisons, state.before, metrics,
-            state.centred,
-        )  # fmt: skip
+            networks, adam, rest, normaliser, mean, deviation, state.pool, comparisons, state.before, metrics
+        )
         return new, metrics
 
     # --- pieces ---
@@ -376,12 +374,12 @@ class BradleyTerry(AbstractPreferences):
 
 
 def _spread(
-    value: Float[Array, "2 C L"], known: Bool[Array, "2 C L"], centred: bool
+    value: Float[Array, "2 C L"], known: Bool[Array, "2 C L"], ends: Bool[Array, ""]
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Mean of r̂ over everything compared (0 unless `centred`), and its root mean square about it; 0 and 1 before."""
+    """Mean of r̂ over everything compared (0 if `ends`), and its root mean square about it; 0 and 1 before."""
     weight = known.astype(jnp.float32)
     total = weight.sum()
-    mean = _share((weight * value).sum(), total) if centred else jnp.zeros(())
+    mean = jnp.where(ends, 0.0, _share((weight * value).sum(), total))
     square = _share((weight * jnp.square(value - mean)).sum(), total)
     return mean, jnp.where(total > 0, jnp.sqrt(square + 1e-6), 1.0)
 

@@ -42,12 +42,14 @@ def answers(pairs: Pairs, target, known=True, first: int = 0) -> Answers:
     return Answers(pairs, first + jnp.arange(n), jnp.asarray(target), jnp.ones(n, bool), jnp.full(n, known))
 
 
-def taught(reward: BradleyTerry, rounds: int = 8, n: int = 32, spec: EnvSpec = SPEC):
+def taught(reward: BradleyTerry, rounds: int = 8, n: int = 32, falls: bool = False):
     rng = np.random.default_rng(0)
-    state = reward.init(spec, key=jax.random.key(0))
+    state = reward.init(SPEC, key=jax.random.key(0))
     metrics = {}
     for i in range(rounds):
         pairs = Pairs(segments(rng, n), segments(rng, n))
+        if falls:
+            pairs = eqx.tree_at(lambda p: p.left.steps.terminated, pairs, replace_fn=lambda x: x.at[:, -1].set(True))
         target = jnp.asarray(truth(pairs.right) > truth(pairs.left), jnp.float32)
         state, metrics = teach(reward, state, answers(pairs, target, first=n * i), jax.random.key(i))
     return state, metrics
@@ -65,13 +67,13 @@ def test_it_learns_what_comparisons_say():
     assert metrics["preferences/answers"] == 256 and metrics["preferences/agreement"] > 0.8
 
 
-@pytest.mark.parametrize("fixed", [True, False])
-def test_it_is_scaled_over_what_was_compared_and_centred_where_nobody_can_end_an_episode(fixed: bool):
-    state, _ = taught(SMALL, spec=dataclasses.replace(SPEC, fixed_horizon=fixed))
+@pytest.mark.parametrize("falls", [False, True])
+def test_it_is_scaled_over_what_was_compared_and_centred_unless_episodes_end(falls: bool):
+    state, _ = taught(SMALL, falls=falls)
     sides = (state.comparisons.pairs.left, state.comparisons.pairs.right)
     value = np.stack([pay(SMALL, state, s.steps) for s in sides])
     assert abs(np.sqrt(np.square(value).mean()) - 1) < 1e-2
-    assert (abs(value.mean()) < 1e-3) == fixed and (float(state.mean) == 0.0) == (not fixed)
+    assert (abs(value.mean()) < 1e-3) != falls and (float(state.mean) == 0.0) == falls
 
 
 def test_answers_about_falls_say_what_a_step_more_is_worth():
@@ -79,8 +81,9 @@ def test_answers_about_falls_say_what_a_step_more_is_worth():
     rng, full = np.random.default_rng(3), segments(np.random.default_rng(0), 64)
 
     def fallen() -> Segments:
-        own = jnp.arange(6)[None] <= jnp.asarray(rng.integers(6, size=64))[:, None]
-        return dataclasses.replace(full, mask=own)
+        time, last = jnp.arange(6)[None], jnp.asarray(rng.integers(6, size=64))[:, None]
+        steps = dataclasses.replace(full.steps, terminated=time == last)
+        return Segments(steps, time <= last)
 
     pairs = Pairs(fallen(), fallen())
     target = jnp.asarray(0.5 + 0.5 * np.sign(np.asarray(pairs.right.mask).sum(1) - np.asarray(pairs.left.mask).sum(1)))
