@@ -77,11 +77,11 @@ def _stands_in(
     name: str,
     note: str = "",
     learner: PPO | None = None,
-    before: AbstractReward | None = None,
+    reward: BradleyTerry | None = None,
     how: tuple[str, str] = (" with the shipped defaults", ""),
 ) -> Claim:
-    """`how`: what is said of the learner, and of the teaching, where `learner` or `before` is not a default."""
-    learner, reward = learner or PPO(), BradleyTerry(segment=segment)
+    """`how`: what is said of the learner, and of the teaching, where `learner` or `reward` is not a default."""
+    learner, reward = learner or PPO(), reward or BradleyTerry(segment=segment)
     return Claim(
         name=name,
         tier=tier,
@@ -94,8 +94,7 @@ def _stands_in(
         seeds=seeds,
         test=Recovers(floor=RANDOM[env.split()[0]]),
         subject=Trained(
-            learner, id, reward=dataclasses.replace(reward, before=before or reward.before),
-            teaching=Teaching(Oracle(), Questions(labels)),
+            learner, id, reward=reward, teaching=Teaching(Oracle(), Questions(labels)),
         ),
         control=Trained(learner, id, reward=Task()),
         note=note,
@@ -122,6 +121,18 @@ _RAW = (
     "reward first; with moments and no reward first, in three."
 )
 
+_HOPPER = (
+    "Until falls were asked about, and while the learned reward was moved to a mean of 0, this gave 0.20 [0.00, 0.54]: "
+    "no answer said that a step more on its feet is worth having, one seed of three fell over at once, the others hopped "
+    "some 170 steps. Since then all three learn to hop, best at 200,000 to 500,000 steps (to 3,400 a training episode), "
+    "and lose some of it; the control wanders likewise, and one of its seeds stays at 750."
+)
+
+_FITTED = (
+    "Tried on three seeds of another key, the subject alone, before this ran: 120 gradient steps a lesson for 40, since "
+    "the loss of stands-in-Hopper-v5 stayed at 0.22 where an oracle's answers allow 0.05: 3,255, 2,502 and 3,116."
+)
+
 _FEW = Questions(budget=60, at_once=10)
 _ASKED = BradleyTerry(segment=25)
 
@@ -134,10 +145,14 @@ CLAIMS = (
     ),
     _stands_in(
         "full", "CartPole with a fixed horizon", CartPole(fixed_horizon=True), 200_000, 500, 25, 6,
-        "stands-in-CartPole-raw", _RAW, PPO(normalise_obs=False), Scale(Task(), 0.0),
+        "stands-in-CartPole-raw", _RAW, PPO(normalise_obs=False), BradleyTerry(segment=25, before=Scale(Task(), 0.0)),
         (" on observations as they are", ", no reward before the first"),
     ),
-    _stands_in("full", "Hopper-v5", "Hopper-v5", 1_000_000, 1000, 50, 3, "stands-in-Hopper-v5"),
+    _stands_in("full", "Hopper-v5", "Hopper-v5", 1_000_000, 1000, 50, 3, "stands-in-Hopper-v5", _HOPPER),
+    _stands_in(
+        "full", "Hopper-v5", "Hopper-v5", 1_000_000, 1000, 50, 3, "stands-in-Hopper-v5-fitted", _FITTED,
+        reward=BradleyTerry(segment=50, steps=120), how=(" with the shipped defaults", ", 120 gradient steps a lesson"),
+    ),
     Claim(
         name="disagreement",
         tier="full",
