@@ -14,7 +14,7 @@ from jaxtyping import PRNGKeyArray
 from operant.claims import Claim, Tier
 from operant.claims._samples import Greedy, Trained
 from operant.claims._tests import Better, Recovers
-from operant.core import AbstractEnv, AbstractReward
+from operant.core import AbstractEnv
 from operant.envs.toy import CartPole
 from operant.learners.ppo import PPO
 from operant.loops.asking import Questions, Teaching
@@ -93,9 +93,7 @@ def _stands_in(
         steps=steps,
         seeds=seeds,
         test=Recovers(floor=RANDOM[env.split()[0]]),
-        subject=Trained(
-            learner, id, reward=reward, teaching=Teaching(Oracle(), Questions(labels)),
-        ),
+        subject=Trained(learner, id, reward=reward, teaching=Teaching(Oracle(), Questions(labels))),
         control=Trained(learner, id, reward=Task()),
         note=note,
     )  # fmt: skip
@@ -123,13 +121,13 @@ _RAW = (
 
 _HOPPER = (
     "Until falls were asked about, and while the learned reward was moved to a mean of 0, this gave 0.20 [0.00, 0.54]: "
-    "no answer said that a step more on its feet is worth having, one seed of three fell over at once, the others hopped "
-    "some 170 steps. Since then all three learn to hop, best at 200,000 to 500,000 steps (to 3,400 a training episode), "
-    "and lose some of it; the control wanders likewise, and one of its seeds stays at 750."
+    "no answer said that a step more on its feet is worth having; one seed of three fell over at once, the others "
+    "hopped some 170 steps. Since then all three learn to hop, best at 200,000 to 500,000 steps (to 3,400 a training "
+    "episode), and lose some of it; the control wanders likewise, and one of its seeds stays at 750."
 )
 
 _FITTED = (
-    "Tried on three seeds of another key, the subject alone, before this ran: 120 gradient steps a lesson for 40, since "
+    "Tried on three seeds of another key, the subject alone, before this ran: 120 gradient steps a lesson for 40, for "
     "the loss of stands-in-Hopper-v5 stayed at 0.22 where an oracle's answers allow 0.05: 3,255, 2,502 and 3,116."
 )
 
