@@ -228,7 +228,7 @@ class BehaviorRetrieval(AbstractLearner):
             least = jnp.minimum(bank.least, jnp.where(other, far, FAR).min())
             most = jnp.maximum(bank.most, jnp.where(other, far, 0.0).max())
             bank = eqx.tree_at(lambda b: (b.least, b.most), bank, (least, most))
-            alike = 1.0 - (far - least) / jnp.maximum(most - least, 1e-8)
+            alike = jnp.clip(1.0 - (far - least) / jnp.maximum(most - least, 1e-8), 0.0, 1.0)  # rounding leaves it
             taken = other & (alike >= self.threshold)
             obs = jax.vmap(state.normaliser)(raw)
             choice = jax.vmap(lambda a: to_choice(spec.action, a))(action)
