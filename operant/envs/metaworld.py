@@ -2,8 +2,9 @@
 
 A robot arm in MuJoCo; actions are the hand's displacement in three directions and the fingers' effort, observations the
 hand, the fingers, two objects, the same a step before, and the goal. Every reset draws positions of objects and goal
-anew, and the goal is seen. Nothing ends an episode but its time limit. With `repeat` an action is held for so many of
-Meta-World's own steps, of 12.5 ms each: papers that learn from images mostly hold it for two.
+anew, unless `positions` fixes them, and the goal is seen. Nothing ends an episode but its time limit. With `repeat` an
+action is held for so many of Meta-World's own steps, of 12.5 ms each: papers that learn from images mostly hold it for
+two.
 
 Meta-World's own wrappers are left out: they draw a task from a list before `reset` takes its seed, so that the first
 episode depends on what was drawn before; here positions come from the environment's generator, which the seed sets,
@@ -50,6 +51,8 @@ class MetaWorld(AbstractHostEnv):
     """Steps of every episode; times `repeat` at most 500."""
     repeat: int = 1
     """Meta-World's steps for which an action is held; rewards are added ("success": 1 if it was solved in any)."""
+    positions: int | None = None
+    """Objects and goal lie where this seed puts them, in every episode; None: elsewhere in each."""
 
     def __check_init__(self) -> None:
         if self.repeat < 1:
@@ -161,6 +164,7 @@ class _Task(gym.Wrapper):
         self.observation_space = gym.spaces.Box(-np.inf, np.inf, (39,), np.float64)
 
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[Any, dict]:
+        seed = seed if self.how.positions is None else self.how.positions
         if seed is not None:
             self.unwrapped.seed(seed)  # type: ignore[attr-defined]  (its own `reset` ignores seeds)
         self.t = 0

@@ -15,8 +15,8 @@ learners that draw from replay. Without `scheduled` it does only that.
 Reference: Liu, Dong, Hu, Wen, Yin, Zhang, Gao 2024, Imitation Learning from Observation with Automatic Discount
 Scheduling, 2310.07433; numbers: the authors' code, github.com/dwjshift/IL_ADS.
 Deviations from the paper:
-1. Progress is judged by the N episodes of each rollout, exploration and all, once an update (there: by greedy
-   episodes, every so often): it grows later the more is explored, and no episode is run for it alone.
+1. Progress is judged once an update, by those of its N episodes that were acted greedily: a share `greedy` of all,
+   drawn at their start (there: by ten greedy episodes every 5,000 steps, run for it alone). They are learned from, too.
 2. A single demonstration is compared with itself: the reference is then as many steps as it has different ones.
 3. Observations are standardised by the demonstrations' moments before they are compared (there: image features).
 
@@ -33,9 +33,21 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from operant.core import AbstractLearner, AbstractPolicy, Card, EnvSpec, Metrics, RewardFn, Transition
+from operant.core import (
+    AbstractLearner,
+    AbstractPolicy,
+    Action,
+    Card,
+    Carry,
+    EnvSpec,
+    Metrics,
+    Obs,
+    RewardFn,
+    Transition,
+)
 from operant.data import demos
 from operant.errors import SpecError, nearest
+from operant.learners.ppo import PPO
 from operant.math.sinkhorn import Metric, distances
 from operant.rewards.imitation._shown import Shown
 from operant.rewards.imitation.demonstrations import check_spaces
@@ -51,6 +63,39 @@ class ADSState(eqx.Module):
     """Q_50[LIS of one demonstration's first k steps beside another's], k = 1 … T."""
     progress: Int[Array, ""]
     """k."""
+    matched: Float[Array, ""]
+    """Share of the reference that was met when last judged."""
+
+
+class Watched(AbstractPolicy):
+    """A policy that explores in most episodes and is itself, greedy, in some: those by which it is judged.
+
+    Which is decided by a coin at an episode's start; `extras["greedy"]` says how it fell. Greedy it is the policy.
+    """
+
+    spec: EnvSpec = eqx.field(static=True)
+    policy: AbstractPolicy
+    share: float = eqx.field(static=True)
+    """Of the episodes that are greedy."""
+
+    @property
+    def remembers(self) -> bool:
+        return self.policy.remembers
+
+    def init_carry(self) -> Carry:
+        """What the policy remembers; whether the coin has fallen, and how."""
+        return self.policy.init_carry(), jnp.zeros((), bool), jnp.zeros((), bool)
+
+    def __call__(self, obs: Obs, carry: Carry, *, key: PRNGKeyArray | None) -> tuple[Action, dict[str, Any], Carry]:
+        own, fallen, greedy = carry
+        still, extras, kept = self.policy(obs, own, key=None)
+        if key is None:
+            return still, extras, (kept, fallen, greedy)
+        key, coin = jax.random.split(key)
+        greedy = jnp.where(fallen, greedy, jax.random.bernoulli(coin, self.share))
+        tried, extras, moved = self.policy(obs, own, key=key)
+        choose = lambda a, b: jax.tree.map(lambda x, y: jnp.where(greedy, x, y), a, b)
+        return choose(still, tried), extras | {"greedy": greedy}, (choose(kept, moved), jnp.ones((), bool), greedy)
 
 
 class ADS(AbstractLearner):
@@ -70,8 +115,12 @@ class ADS(AbstractLearner):
     """Share of the episode that counts as mastered at the beginning."""
     most: int = eqx.field(static=True, default=5)
     """How far k may grow an update (steps)."""
+    greedy: float = eqx.field(static=True, default=0.5)
+    """Share of the episodes that are acted greedily; progress is judged by those alone. 0: by all, exploring."""
     metric: Metric = eqx.field(static=True, default="euclidean")
     """What is near: "euclidean" or "cosine"."""
+    compared: tuple[str, ...] = eqx.field(static=True, default=(), converter=tuple)
+    """Names of the elements of an observation by which progress is judged; none: all."""
 
     card: ClassVar[Card] = Card(
         "Liu et al. 2024, Imitation Learning from Observation with Automatic Discount Scheduling",
@@ -107,6 +156,13 @@ class ADS(AbstractLearner):
             value = getattr(self, name)
             if isinstance(value, int | float) and not 0.0 < value < 1.0:
                 raise SpecError(f"expected 0 < ADS.{name} < 1; got {value:g}. Use 0.2, the published one.")
+        if not 0.0 <= self.greedy <= 1.0:
+            raise SpecError(f"expected 0 ≤ ADS.greedy ≤ 1; got {self.greedy:g}. Use 0.5, every other episode.")
+        if self.scheduled and self.greedy and isinstance(self.learner, PPO):
+            raise SpecError(
+                f"expected ADS.greedy = 0 with PPO; got {self.greedy:g}, and PPO learns from what it explored alone. "
+                "Use greedy=0, which judges progress by exploring episodes."
+            )
         if self.most < 1:
             raise SpecError(f"expected ADS.most ≥ 1 step an update; got {self.most}. Use 5, the published one.")
 
@@ -118,44 +174,50 @@ class ADS(AbstractLearner):
             )
         inner = self.learner.init(spec, key=key)
         if not self.scheduled:
-            return ADSState(inner, None, None, jax.device_put(np.int32(self.rollout)))
+            return ADSState(inner, None, None, jax.device_put(np.int32(self.rollout)), jax.device_put(np.float32(0)))
         found = demos.read(str(self.source), spec)
         check_spaces(found.spec, spec, str(self.source))
-        shown = Shown.of(found, spec, "ADS")
+        shown = Shown.of(found, spec, "ADS", compared=self.compared)
         first = max(1, int(self.start * self.rollout))
-        return ADSState(inner, shown, _reference(shown, self.metric), jax.device_put(np.int32(first)))
+        k, matched = jax.device_put((np.int32(first), np.float32(0)))
+        return ADSState(inner, shown, _reference(shown, self.metric), k, matched)
 
     def policy(self, state: ADSState) -> AbstractPolicy:
-        return self.learner.policy(state.learner)
+        policy = self.learner.policy(state.learner)
+        return Watched(policy.spec, policy, self.greedy) if self.scheduled and self.greedy else policy
 
     def update(
         self, state: ADSState, batch: Transition, reward: RewardFn, *, key: PRNGKeyArray
     ) -> tuple[ADSState, Metrics]:
         batch = eqx.tree_at(lambda b: b.reward, batch, reward(batch))
-        learner, progress, metrics = self.learner, state.progress, {}
+        learner, progress, matched, metrics = self.learner, state.progress, state.matched, {}
         if state.shown is not None:
-            progress, metrics = self._advance(state, batch)
+            progress, matched = self._advance(state, batch)
+            metrics = {"ads/progress": progress / self.rollout, "ads/matched": matched}
             metrics["ads/discount"] = self.alpha ** (1.0 / progress)
             learner = eqx.tree_at(lambda it: it.discount, learner, metrics["ads/discount"])
         inner, found = learner.update(state.learner, batch, lambda b: b.reward, key=key)
-        return ADSState(inner, state.shown, state.reference, progress), found | metrics
+        return ADSState(inner, state.shown, state.reference, progress, matched), found | metrics
 
-    def _advance(self, state: ADSState, batch: Transition) -> tuple[Int[Array, ""], Metrics]:
-        """How far the demonstrations are followed now, by episodes (T, N)."""
+    def _advance(self, state: ADSState, batch: Transition) -> tuple[Int[Array, ""], Float[Array, ""]]:
+        """How far the demonstrations are followed now, by episodes (T, N), and the share of the reference met there."""
         shown: Any = state.shown
         reference: Any = state.reference
         shown.check(batch, "ADS")
-        costs = shown.costs(batch, self.metric).reshape(-1, self.rollout, self.rollout)
+        costs = shown.costs(batch, self.metric)  # (N, K, T, T)
+        judged = batch.extras["greedy"][0] if self.greedy else jnp.ones(len(costs), bool)
 
         def step(_: Any, carry: tuple[Array, Array]) -> tuple[Array, Array]:
             k, _ = carry
-            match = jnp.percentile(jax.vmap(lambda c: in_order(c, k))(costs), 90.0)
+            met = jax.vmap(jax.vmap(lambda c: in_order(c, k)))(costs)
+            match = jnp.nanpercentile(
+                jnp.where(judged[:, None], met, jnp.nan), 90.0
+            )  # NaN, and so no step, without any
             better = (match >= jnp.floor(self.threshold * reference[k - 1])) & (k < self.rollout)
             return k + better, match
 
         k, match = jax.lax.fori_loop(0, self.most, step, (state.progress, jnp.zeros(())))
-        share = match / jnp.maximum(reference[k - 1], 1.0)
-        return k, {"ads/progress": k / self.rollout, "ads/matched": share}
+        return k, jnp.where(judged.any(), match / jnp.maximum(reference[k - 1], 1.0), state.matched)
 
 
 def in_order(cost: Float[Array, "T T"], k: int | Int[Array, ""]) -> Float[Array, ""]:

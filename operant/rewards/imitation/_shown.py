@@ -7,7 +7,7 @@ from jaxtyping import Array, Bool, Float
 
 from operant.core import Box, EnvSpec, Transition
 from operant.data.dataset import Dataset
-from operant.errors import DataError, SpecError
+from operant.errors import DataError, SpecError, nearest
 from operant.math.sinkhorn import Metric, distances
 
 STILL = 1e-3
@@ -20,13 +20,17 @@ class Shown(eqx.Module):
     obs: Float[Array, "K T d"]
     centre: Float[Array, " d"]
     spread: Float[Array, " d"]
+    columns: tuple[int, ...] | None = eqx.field(static=True)
+    """Which elements of an observation are compared; None: all."""
 
     @classmethod
-    def of(cls, demos: Dataset, spec: EnvSpec, who: str, standardise: bool = True) -> "Shown":
+    def of(
+        cls, demos: Dataset, spec: EnvSpec, who: str, standardise: bool = True, compared: tuple[str, ...] = ()
+    ) -> "Shown":
         """All of `demos`, each of which must last as long as an episode of `spec`.
 
         Raises:
-            SpecError: no time limit or no fixed horizon, or observations that are no floats.
+            SpecError: no time limit or no fixed horizon, observations that are no floats, or have no such elements.
             DataError: demonstrations of another length.
         """
         if not isinstance(spec.obs, Box) or spec.obs.dtype != "float32":
@@ -42,6 +46,7 @@ class Shown(eqx.Module):
                 f"{spec.name or 'this one'} does not say fixed_horizon=True. Use fixed_horizon=True where the "
                 "environment has that field (absorbing states instead of an end)."
             )
+        columns = _columns(spec.obs, compared, who) if compared else None
         lengths = np.bincount(np.asarray(demos.episode))
         if (lengths != spec.max_steps).any():
             raise DataError(
@@ -49,16 +54,19 @@ class Shown(eqx.Module):
                 f"{lengths.min()} … {lengths.max()}. Record them where they are used, with the same max_steps."
             )
         x = np.asarray(demos.data.next_obs, np.float32).reshape(len(lengths), spec.max_steps, -1)
+        x = x if columns is None else x[..., list(columns)]
         centre, spread = np.zeros(x.shape[-1], np.float32), np.ones(x.shape[-1], np.float32)
         if standardise:
             centre, found = x.mean((0, 1)), x.std((0, 1))
             spread = np.where(found > STILL, found, 1.0).astype(np.float32)
-        return cls(*(jax.device_put(a) for a in ((x - centre) / spread, centre, spread)))
+        return cls(*map(jax.device_put, ((x - centre) / spread, centre, spread)), columns=columns)
 
     def costs(self, batch: Transition, metric: Metric) -> Float[Array, "N K T T"]:
         """How far each step of a rollout (T, N) led from each step of each demonstration."""
         T, N = batch.terminated.shape
-        x = (batch.next_obs.reshape(T, N, -1) - self.centre[None, None]) / self.spread[None, None]
+        x = batch.next_obs.reshape(T, N, -1)
+        x = x if self.columns is None else x[..., np.array(self.columns)]
+        x = (x - self.centre[None, None]) / self.spread[None, None]
         return jax.vmap(lambda own: jax.vmap(lambda demo: distances(own, demo, metric))(self.obs))(x.swapaxes(0, 1))
 
     def check(self, batch: Transition, who: str) -> None:
@@ -70,6 +78,15 @@ class Shown(eqx.Module):
                 f"to {steps}, the environment's max_steps; learners that draw from replay go inside "
                 "learners.imitation.ads.ADS, which asks for the reward once an episode and remembers it."
             )
+
+
+def _columns(space: Box, compared: tuple[str, ...], who: str) -> tuple[int, ...]:
+    """Where the named elements of an observation stand."""
+    unknown = [name for name in compared if name not in space.names]
+    if unknown:
+        known = nearest(unknown[0], space.names) if space.names else "its observations have no names: give none."
+        raise SpecError(f"expected {who}.compared to be elements of the observation; got {unknown[0]!r}: {known}")
+    return tuple(space.names.index(name) for name in compared)
 
 
 def whole(batch: Transition) -> Bool[Array, " N"]:

@@ -59,6 +59,8 @@ class OptimalTransport(AbstractImitation):
     """What the first rollout's episodes cost on average: the unit of the reward."""
     standardise: bool = eqx.field(static=True, default=True)
     """Whether observations are standardised by the demonstrations' moments."""
+    compared: tuple[str, ...] = eqx.field(static=True, default=(), converter=tuple)
+    """Names of the elements of an observation that are compared; none: all."""
 
     card: ClassVar[Card] = Card(
         "Haldar et al. 2022, Watch and Match: Supercharging Imitation with Regularized Optimal Transport",
@@ -76,7 +78,7 @@ class OptimalTransport(AbstractImitation):
                 raise SpecError(f"expected OptimalTransport.{name} > 0; got {value:g}. Raise it.")
 
     def init(self, spec: EnvSpec, demos: Dataset, *, key: PRNGKeyArray) -> OptimalTransportState:
-        shown = Shown.of(demos, spec, "OptimalTransport", self.standardise)
+        shown = Shown.of(demos, spec, "OptimalTransport", self.standardise, self.compared)
         return OptimalTransportState(shown, jax.device_put(np.zeros((), np.float32)))
 
     def __call__(self, state: OptimalTransportState, batch: Transition) -> Float[Array, "T N"]:

@@ -76,6 +76,20 @@ def test_demonstrations_solve_the_task():
 
 
 @needs
+def test_positions_can_be_fixed():
+    one, other = (MetaWorld(TASK, max_steps=3, positions=p).open(2) for p in (4, 5))
+    first = one.reset(seed=0)
+    np.testing.assert_array_equal(first[0], first[1])
+    np.testing.assert_array_equal(first, one.reset(seed=1))
+    assert (first != other.reset(seed=0)).any()
+    for _ in range(3):
+        step = one.step(np.ones((2, 4), np.float32))
+    assert step.truncated.all()
+    np.testing.assert_array_equal(step.obs, first)  # the next episode begins there, too
+    one.close(), other.close()
+
+
+@needs
 def test_actions_are_held():
     plain = MetaWorld(TASK, max_steps=40).open(1)
     held = MetaWorld(TASK, max_steps=20, repeat=2).open(1)

@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +14,10 @@ from operant.data.dataset import Dataset
 from operant.errors import SpecError
 from operant.learners.bc import BC
 from operant.learners.dqn import DQN
-from operant.learners.imitation.ads import ADS, in_order, longest_increasing
+from operant.learners.imitation.ads import ADS, Watched, in_order, longest_increasing
+from operant.learners.ppo import PPO
+from operant.learners.td3 import TD3
+from operant.loops.rollout import carries, where
 from operant.testing import check_learner, small_spec
 
 KEY = jax.random.key(0)
@@ -81,7 +85,7 @@ def test_longest_increasing():
 
 def test_references_are_demonstrations_beside_each_other(demos):
     source, one, other = demos
-    state = ADS(Listens(), source).init(SPEC, key=KEY)
+    state = ADS(Listens(), source, greedy=0.0).init(SPEC, key=KEY)
     expected = []
     for k in range(1, T + 1):
         scores = [patience(np.abs(a[:k, None] - b[None, :k]).argmin(1)) for a, b in ((one, other), (other, one))]
@@ -95,7 +99,7 @@ def test_references_are_demonstrations_beside_each_other(demos):
 def test_progress_by_hand(demos):
     """It follows the first four steps, then turns back: k grows while 90% of the reference is met."""
     source, one, other = demos
-    learner = ADS(Listens(), source, most=20)
+    learner = ADS(Listens(), source, most=20, greedy=0.0)
     own = np.r_[0, 1, 2, 3, 2, 1, 0, 1, 0, 1].astype(np.float32)[:, None]
     state = learner.init(SPEC, key=KEY)
     reference, k = np.asarray(state.reference), 2
@@ -112,7 +116,7 @@ def test_progress_by_hand(demos):
 
 
 def test_at_most_five_steps_an_update_and_never_back(demos):
-    learner = ADS(Listens(), demos[0])
+    learner = ADS(Listens(), demos[0], greedy=0.0)
     update = jax.jit(lambda s, b: learner.update(s, b, lambda b: jnp.ones(b.terminated.shape), key=KEY)[0])
     perfect, state = rollout(demos[1][:, None]), learner.init(SPEC, key=KEY)
     found = []
@@ -121,6 +125,47 @@ def test_at_most_five_steps_an_update_and_never_back(demos):
         found.append(int(state.progress))
     assert found == [7, T, T, T]
     np.testing.assert_allclose(state.learner[0], 0.2 ** (1 / T), rtol=1e-6)
+
+
+def test_only_greedy_episodes_count(demos):
+    """The first column follows the demonstration, the second stays where it is: k grows by whichever was greedy."""
+    learner = ADS(TD3(rollout=T), demos[0])
+    state = ADS(Listens(), demos[0], greedy=0.0).init(SPEC, key=KEY)
+    batch = rollout(np.stack([demos[1], np.zeros(T, np.float32)], 1))
+    advance = jax.jit(lambda who: learner._advance(state, eqx.tree_at(lambda b: b.extras, batch, {"greedy": who})))
+    rows = lambda *who: jnp.broadcast_to(jnp.array(who), (T, 2))
+    k, matched = advance(rows(True, False))
+    assert int(k) == 7 and matched > 0.9
+    assert int(advance(rows(False, True))[0]) == 3  # one step in order is enough for k = 2
+    assert int(advance(rows(False, False))[0]) == 2
+    assert float(advance(rows(False, False))[1]) == 0.0  # as it was
+
+
+def test_a_coin_decides_who_explores_an_episode_long():
+    spec = small_spec(continuous=True)
+    inner = TD3(rollout=10, hidden=(8,), capacity=64, batch=8, learning_starts=0)
+    own = inner.policy(inner.init(spec, key=KEY))
+    policy, n = Watched(spec, own, 0.3), 400
+    assert not policy.remembers
+    obs = jax.random.normal(KEY, (6, n, *spec.obs.shape))
+    plain = jax.vmap(jax.vmap(lambda o: own(o, own.init_carry(), key=None)[0]))(obs)
+    act = jax.jit(jax.vmap(lambda o, c, k: policy(o, c, key=k)))
+    carry, seen = carries(policy, n), []
+    for t in range(6):
+        begins = jnp.full(n, t in (0, 3))
+        action, extras, carry = act(
+            obs[t], where(begins, carries(policy, n), carry), jax.random.split(jax.random.key(t), n)
+        )
+        same = jnp.isclose(action, plain[t], atol=1e-5).all(-1)
+        assert (same == extras["greedy"]).all()
+        seen.append(np.asarray(extras["greedy"]))
+    seen = np.array(seen)
+    for episode in (seen[:3], seen[3:]):
+        assert (episode == episode[0]).all() and 0.2 < episode[0].mean() < 0.4
+    assert (seen[0] != seen[3]).any()
+    greedy, extras, _ = policy(obs[0, 0], policy.init_carry(), key=None)
+    np.testing.assert_array_equal(greedy, plain[0, 0])
+    assert extras == {}
 
 
 def test_unscheduled_it_only_writes_rewards_down():
@@ -150,4 +195,13 @@ def test_refusals(demos):
     with pytest.raises(SpecError, match="expected a metric of ADS"):
         ADS(Listens(), scheduled=False, metric="far")
     with pytest.raises(SpecError, match=r"ADS.learner.rollout = max_steps = 10.*got 4"):
-        ADS(Listens(rollout=4), demos[0]).init(SPEC, key=KEY)
+        ADS(Listens(rollout=4), demos[0], greedy=0.0).init(SPEC, key=KEY)
+    with pytest.raises(SpecError, match=r"0 ≤ ADS.greedy ≤ 1; got 1.5"):
+        ADS(Listens(), demos[0], greedy=1.5)
+    with pytest.raises(SpecError, match=r"PPO learns from what it explored alone. Use greedy=0"):
+        ADS(PPO(rollout=T), demos[0])
+    ADS(PPO(rollout=T), demos[0], greedy=0.0)
+    with pytest.raises(
+        SpecError, match=r"ADS.compared to be elements of the observation; got 'x': its observations have"
+    ):
+        ADS(Listens(), demos[0], greedy=0.0, compared=("x",)).init(SPEC, key=KEY)

@@ -73,6 +73,26 @@ def test_reward_is_the_cost_moved_to_the_nearest_demonstration(metric):
     assert float(later.scale) == float(state.scale)  # the unit stays
 
 
+def test_only_the_named_elements_are_compared():
+    spec = EnvSpec(Box((2,), names=("place", "noise")), Discrete(2), T, fixed_horizon=True)
+    narrow = EnvSpec(Box((1,)), Discrete(2), T, fixed_horizon=True)
+    own = RNG.standard_normal((T, 3, 2)).astype(np.float32)
+    x = np.asarray(DEMOS, np.float32).reshape(-1, 2)
+    alone = dict(action=np.zeros(len(x), int), reward=np.zeros(len(x)), terminated=np.zeros(len(x), bool))
+    ends = np.arange(len(x)) % T == T - 1
+    one = Dataset.from_numpy(narrow, obs=x[:, :1], next_obs=x[:, :1], truncated=ends, **alone)
+    found = []
+    for by, where, data, batch in (
+        (OptimalTransport(compared=("place",)), spec, demonstrations(DEMOS, spec), rollout(own)),
+        (OptimalTransport(), narrow, one, rollout(own[..., :1])),
+    ):
+        state, _ = by.update(by.init(where, data, key=KEY), batch, key=KEY)
+        found.append(by(state, batch))
+    np.testing.assert_array_equal(*found)
+    with pytest.raises(SpecError, match=r"OptimalTransport.compared .* got 'plac': did you mean 'place'"):
+        OptimalTransport(compared=("plac",)).init(spec, demonstrations(DEMOS, spec), key=KEY)
+
+
 def test_a_demonstration_itself_costs_nothing_and_order_does_not_matter():
     by = OptimalTransport(iterations=50)
     state = by.init(SPEC, demonstrations(DEMOS), key=KEY)
