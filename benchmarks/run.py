@@ -77,7 +77,12 @@ SHOWN: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     **dict.fromkeys(
         ("bc-cheetah", "dagger-cheetah"),
-        (("wall", "s to 4,000, whole process"), ("build", "s compiling"), ("steps_to_target", "steps to 4,000")),
+        (
+            ("wall", "s to 4,000, whole process"),
+            ("build", "s compiling"),
+            ("steps_to_target", "steps to 4,000"),
+            ("env_share", "of it inside the environments"),
+        ),
     ),
     **dict.fromkeys(
         ("gail-cheetah", "airl-cheetah", "hopper"),
@@ -126,6 +131,9 @@ def goals(m: Median) -> list[tuple[str, float, str, float]]:
         for who in (COLD, WARM):
             words = f"{name.upper()} on {place}, {who.split()[1]}: imitation's time over ours"
             found.append((words, 1 / ours_over(IMITATION, task, "wall", who), "≥", 10.0))
+    for name in ("bc", "dagger"):
+        share = 1 - m(f"{name}-cheetah", WARM, "env_share")
+        found.append((f"{name.upper()} on HalfCheetah, after the start: share outside stepping", share, "≤", 0.3))
     for name in ("gail", "airl"):
         task, words = f"{name}-cheetah", f"{name.upper()} on HalfCheetah"
         found.append((f"{words}: imitation's time a step over ours", 1 / ours_over(IMITATION, task, step), "≥", 10.0))

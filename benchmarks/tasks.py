@@ -138,7 +138,7 @@ class Imitation:
     episodes: int = 10
     """Fresh episodes an evaluation, greedy, of the true reward."""
     hidden: tuple[int, ...] = (64, 64)
-    """Of the policy."""
+    """Of the policy; tanh."""
     discriminator: tuple[int, ...] = (32, 32)
     num_envs: int = 8
 

@@ -18,7 +18,7 @@ import numpy as np  # noqa: E402
 import tasks  # noqa: E402  (first: it starts the clock)
 
 import operant  # noqa: E402
-from operant.core import AbstractEnv, AbstractPolicy, Box, Intent  # noqa: E402
+from operant.core import AbstractEnv, AbstractHostEnv, AbstractPolicy, Box, Intent  # noqa: E402
 from operant.learners.ppo import PPO  # noqa: E402
 from operant.loops.engines import HostEngine, JaxEngine, member  # noqa: E402
 from operant.loops.rollout import evaluate  # noqa: E402
@@ -70,6 +70,7 @@ def to_target(task: tasks.PPO, seed: int) -> dict:
 
 def until_target(driver, states, build: float, env, task: tasks.PPO | tasks.Imitation, steps_each: int, seed: int):
     """Advance by `task.every` steps and evaluate, in turn, until the target or the budget is reached."""
+    inside = stepping() if isinstance(env, AbstractHostEnv) else None
     start, steps, reached, mean = tasks.clock(), 0, None, None
     while reached is None and steps < task.budget:
         states, _, _ = driver.advance(states, task.every // steps_each)
@@ -82,7 +83,24 @@ def until_target(driver, states, build: float, env, task: tasks.PPO | tasks.Imit
     return {
         "compile_seconds": build, "run_seconds": seconds, "steps": steps, "steps_per_second": steps / seconds,
         "time_to_target": reached, "steps_to_target": steps if reached else None, "final_return": mean,
+        "env_share": None if inside is None else sum(inside) / seconds,
     }  # fmt: skip
+
+
+def stepping() -> list[float]:
+    """Seconds of every step that host environments take from now on, in training and in evaluations."""
+    from operant.envs.gymnasium import GymnasiumVector
+
+    seconds, step = [], GymnasiumVector.step
+
+    def timed(self: GymnasiumVector, action):
+        before = time.perf_counter()
+        found = step(self, action)
+        seconds.append(time.perf_counter() - before)
+        return found
+
+    GymnasiumVector.step = timed
+    return seconds
 
 
 def throughput(task: tasks.PPO, seed: int) -> dict:
@@ -199,13 +217,14 @@ def cloned(task: tasks.Imitation, seed: int) -> dict:
     env = CartPole(fixed_horizon=True) if pole else operant.make(task.env, fixed_horizon=True)
     path = Path(tasks.__file__).parent / task.demonstrations
     if task.method == "bc":
-        learner = BC(hidden=task.hidden, lr=1e-3, batch=64, normalise_obs=not pole)
+        learner = BC(hidden=task.hidden, activation="tanh", lr=1e-3, batch=64, normalise_obs=not pole)
         spec, keys = dataclasses.replace(env.spec, num_envs=64), random.children(jax.random.key(seed), 1)
         driver = FitEngine(learner, demos.read(path, env.spec), INTENT, spec, keys, 1_000_000, 1)
     elif task.method == "dagger":
         learner = DAgger(
-            expert=balance if pole else tasks.strides, hidden=task.hidden, rollout=64, normalise_obs=not pole
-        )
+            expert=balance if pole else tasks.strides, hidden=task.hidden, activation="tanh", rollout=64,
+            normalise_obs=not pole,
+        )  # fmt: skip
         driver = engine(learner, env, task.num_envs, seed)
     else:
         settings = {"hidden": task.discriminator, "activation": "relu", "lr": 1e-3, "batch": 512, "steps": 20}

@@ -88,8 +88,8 @@ _ANEW_NOTE = (
 _FIXED_NOTE = (
     "Needs the extra metaworld. The problems were chosen by one seed of another key, in 40,000 steps. With positions "
     "anew in every episode the schedule solved 0.1 of button-press-topdown-v3. With positions fixed and these elements "
-    "compared it solved button-press-topdown-v3 and lever-pull-v3 always, 0.99 neither, ever; assembly-v3 and hammer-v3 "
-    "were solved by neither, but the schedule took up the nut, as 0.99 did not, and carried the hammer."
+    "compared it solved button-press-topdown-v3 and lever-pull-v3 always, 0.99 neither, ever; assembly-v3 and "
+    "hammer-v3 were solved by neither, but the schedule took up the nut, as 0.99 did not, and carried the hammer."
 )
 
 
