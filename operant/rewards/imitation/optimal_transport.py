@@ -60,7 +60,9 @@ class OptimalTransport(AbstractImitation):
     standardise: bool = eqx.field(static=True, default=True)
     """Whether observations are standardised by the demonstrations' moments."""
     compared: tuple[str, ...] = eqx.field(static=True, default=(), converter=tuple)
-    """Names of the elements of an observation that are compared; none: all."""
+    """Names of the elements of an observation that are compared; none: all. Leave out what no action changes, and what
+    hardly varies over the demonstrations but may otherwise (the turn of an object nobody should knock over): counted in
+    standard deviations of the demonstrations, such numbers drown the rest."""
 
     card: ClassVar[Card] = Card(
         "Haldar et al. 2022, Watch and Match: Supercharging Imitation with Regularized Optimal Transport",
