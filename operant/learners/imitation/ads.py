@@ -120,7 +120,7 @@ class ADS(AbstractLearner):
     metric: Metric = eqx.field(static=True, default="euclidean")
     """What is near: "euclidean" or "cosine"."""
     compared: tuple[str, ...] = eqx.field(static=True, default=(), converter=tuple)
-    """Names of the elements of an observation that progress is judged by; none: all. See `OptimalTransport.compared`."""
+    """Names of the elements of an observation that progress is judged by; none: all (see `OptimalTransport`)."""
 
     card: ClassVar[Card] = Card(
         "Liu et al. 2024, Imitation Learning from Observation with Automatic Discount Scheduling",
