@@ -20,11 +20,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-Metric = Literal["euclidean", "cosine"]
+Metric = Literal["euclidean", "squared", "cosine"]
 
 
 def distances(x: Float[Array, "n d"], y: Float[Array, "m d"], metric: Metric = "euclidean") -> Float[Array, "n m"]:
-    """How far each of x is from each of y: √Σ(x − y)², or 1 − cos of the angle between them.
+    """How far each of x is from each of y: √Σ(x − y)², its square, or 1 − cos of the angle between them.
 
     >>> distances(jnp.array([[3.0, 4.0]]), jnp.array([[0.0, 0.0], [3.0, 0.0]])).tolist()
     [[5.0, 4.0]]
@@ -32,7 +32,8 @@ def distances(x: Float[Array, "n d"], y: Float[Array, "m d"], metric: Metric = "
     if metric == "cosine":
         unit = lambda v: v / jnp.maximum(jnp.linalg.norm(v, axis=-1, keepdims=True), 1e-8)
         return 1.0 - unit(x) @ unit(y).T
-    return jnp.sqrt(jnp.square(x[:, None] - y[None]).sum(-1))
+    squared = jnp.square(x[:, None] - y[None]).sum(-1)
+    return squared if metric == "squared" else jnp.sqrt(squared)
 
 
 def sinkhorn(

@@ -118,7 +118,7 @@ class ADS(AbstractLearner):
     greedy: float = eqx.field(static=True, default=0.5)
     """Share of the episodes that are acted greedily; progress is judged by those alone. 0: by all, exploring."""
     metric: Metric = eqx.field(static=True, default="euclidean")
-    """What is near: "euclidean" or "cosine"."""
+    """What is near: "euclidean" (or "squared", which is the same here) or "cosine"."""
     compared: tuple[str, ...] = eqx.field(static=True, default=(), converter=tuple)
     """Names of the elements of an observation that progress is judged by; none: all (see `OptimalTransport`)."""
 

@@ -50,7 +50,8 @@ class OptimalTransport(AbstractImitation):
     """Being like a demonstration, step by step of a whole episode (see the module's docstring)."""
 
     metric: Metric = eqx.field(static=True, default="euclidean")
-    """What is far: "euclidean" or "cosine"."""
+    """What is far: "euclidean", its square ("squared"), or "cosine". Plans of least Euclidean distance do not keep the
+    order of steps along a line (what is passed twice costs the same either way); by its square they do."""
     epsilon: float = 0.01
     """ε: how smooth the plan is (1: the mean cost)."""
     iterations: int = eqx.field(static=True, default=100)
