@@ -86,14 +86,15 @@ _ANEW_NOTE = (
     "a little counts as ten standard deviations: neither discount follows them closely."
 )
 _FIXED_NOTE = (
-    "Needs the extra metaworld. The problem was chosen by single seeds of other keys, 40,000 steps each. With positions "
-    "anew in every episode the schedule solved 0.1 of button-press-topdown-v3. With positions fixed it solved "
-    "button-press-topdown-v3 and lever-pull-v3 always, 0.99 neither, ever; assembly-v3 and hammer-v3 were solved by "
-    "neither, but the schedule took up the nut, as 0.99 did not. By Euclidean distances and with the fingers compared, "
-    "this claim's first run (five seeds) gave 1, 1, 0, 1, 0 against nothing, p = 0.083. A plan of least distance "
-    "does not keep the order along a line: in a failing episode early steps carried the blame for what was not reached "
-    "later, and the hand went the wrong way. Hence squared distances, as the authors' 1 − cos of features nearly is, "
-    "and six seeds; one seed of another key that had failed then succeeded, and 0.99 did not."
+    "Needs the extra metaworld. The problem was chosen by single seeds of other keys, 40,000 steps each. With "
+    "positions anew in every episode the schedule solved 0.1 of button-press-topdown-v3. With positions fixed it "
+    "solved button-press-topdown-v3 and lever-pull-v3 always, 0.99 neither, ever; assembly-v3 and hammer-v3 were "
+    "solved by neither, but the schedule took up the nut, as 0.99 did not. By Euclidean distances and with the "
+    "fingers compared, five seeds of button-press-topdown-v3 then gave 1, 1, 0, 1, 0 against nothing, p = 0.083. A "
+    "plan of least distance does not keep the order along a line: in a failing episode early steps carried the blame "
+    "for what was not reached later, and the hand went the wrong way. Hence squared distances, as the authors' 1 − "
+    "cos of features nearly is, and six seeds; one seed of another key that had failed then succeeded, and 0.99 did "
+    "not."
 )
 
 
