@@ -180,7 +180,7 @@ def _act_host(
     leaves = [b if a is None else a for a, b in zip(arrays, others, strict=True)]
     policy = jax.tree_util.tree_unflatten(structure, leaves)
     n = start.shape[0]
-    carry = where(start, carries(policy, n), carry)
+    carry = carries(policy, n) if carry is None else where(start, carries(policy, n), carry)
     keys = None if greedy or key is None else jax.random.split(jax.random.fold_in(key, t), n)
     return act(policy, obs, carry, keys)
 
@@ -298,8 +298,6 @@ def predict(
             f"{start.shape}. Give every entry the same leading axis."
         )
     start = np.broadcast_to(start, (n,))
-    if carry is None:
-        carry = carries(policy, n)
     fixed, arrays = _parts(policy)
     action, _, carry = _act_host(fixed, arrays, obs, carry, deterministic, start, key, 0)
     action = np.asarray(action)
