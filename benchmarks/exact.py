@@ -65,7 +65,7 @@ def inverse() -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"MCE-IRL, {states:,} states, six features: {seconds:.1f} s, {found.iterations} iterations of L-BFGS")
     print(
-        f"features off by {found.feature_gap:.1g}, weights by {off:.1g}; {held / 1e6:.1f} MB of arrays, peak {peak:.0f} MB"
+        f"features off by {found.feature_gap:.1g}, weights by {off:.1g}; {held / 1e6:.1f} MB held, {peak:.0f} at most"
     )
 
 

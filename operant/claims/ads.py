@@ -69,7 +69,7 @@ def fixed(discount: float) -> Imitated:
 # --- a robot arm ----------------------------------------------------------------------------------------------------
 
 _ANEW = ("door-open-v3", "drawer-open-v3")
-_FIXED = ("button-press-topdown-v3", "lever-pull-v3")
+_FIXED = ("button-press-topdown-v3", "lever-pull-v3", *_ANEW)
 _INNER: dict[str, Any] = {
     "actor": Deterministic(exploration_noise=0.2, smoothing=0.1, smoothing_clip=0.3), "rollout": 62,
     "gradient_steps": 124, "batch": 128, "hidden": (128, 128), "n_step": 3, "learning_starts": 3_000,
@@ -96,6 +96,11 @@ _FIXED_NOTE = (
     "cos of features nearly is, and six seeds; one seed of another key that had failed then succeeded, and 0.99 did "
     "not. In that run progress was never judged to grow, and the discount stayed at its first, 0.874: what showed is "
     "that later rewards not heard do not mislead, not that they are heard in the end."
+)
+
+_AGAIN_NOTE = (
+    "Needs the extra metaworld. Settings are those of button-press-topdown-v3-099; nothing was tried on this task with "
+    "positions fixed before."
 )
 
 
@@ -131,9 +136,10 @@ def _arm(task: str, discount: float | None, fixed: bool) -> Imitated:
 
 def _arm_claim(task: str, fixed: bool) -> Claim:
     where = "positions are the same in every episode" if fixed else "positions drawn anew every episode"
+    again = fixed and task in _ANEW
     judged = "; the hand's and the first object's places are compared" if fixed else ""
     return Claim(
-        name=f"{task}-099",
+        name=f"{task}-fixed-099" if again else f"{task}-099",
         tier="full",
         statement=f"On Meta-World's {task}, imitation from observations alone succeeds more often with a discount that "
         "grows with progress than with 0.99 throughout.",
@@ -148,7 +154,7 @@ def _arm_claim(task: str, fixed: bool) -> Claim:
         subject=_arm(task, None, fixed),
         control=_arm(task, 0.99, fixed),
         opt_in=True,
-        note=_FIXED_NOTE if fixed else _ANEW_NOTE,
+        note=_AGAIN_NOTE if again else _FIXED_NOTE if fixed else _ANEW_NOTE,
     )
 
 
