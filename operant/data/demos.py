@@ -194,7 +194,10 @@ def _npz(path: Path, spec: EnvSpec | None) -> Dataset:
     known = {*ARRAYS, "truncated", "episode"}
     extras = {name: x for name, x in arrays.items() if name not in known}
     given = {name: arrays[name] for name in (*ARRAYS, "truncated", "episode") if name in arrays}
-    return Dataset.from_numpy(spec, **given, extras=extras, origin=str(path))
+    try:
+        return Dataset.from_numpy(spec, **given, extras=extras, origin=str(path))
+    except DataError as error:
+        raise DataError(f"expected demonstrations of {spec.name} in {path}: {error}") from error
 
 
 def _space(x: np.ndarray, name: str) -> Space:
